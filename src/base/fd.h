@@ -1,0 +1,19 @@
+/* fd.h - a file descriptor that its scope closes. */
+#pragma once
+
+#include "base/mem.h"
+
+#include <unistd.h>
+
+/* Closes *fd when it is open and sets it to -1. errno is kept. */
+void fd_drop(int *fd);
+
+#define AUTO_FD CLEANUP(fd_drop) int
+
+/* Hands the descriptor over to the caller and forgets it. */
+static inline int fd_take(int *fd)
+{
+    int was = *fd;
+    *fd = -1;
+    return was;
+}

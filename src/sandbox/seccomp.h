@@ -1,0 +1,44 @@
+/* seccomp.h - the system call filter of the command (contract 4.5), and how it is loaded.
+ *
+ * Two filters: the static one refuses or kills; the notifying one hands every call that makes, opens
+ * for writing, moves or removes a name, or reaches a unix socket, to the warden. The programs of the
+ * presets are compiled at build time (libseccomp) and linked in; x.seccomp.allow / .deny compile at
+ * start. Never SECCOMP_RET_USER_NOTIF with "continue" for a decision on a pointer.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Values of the settings' enum seccomp_preset are used as they are: 0 default, 1 strict, 2 compat. */
+struct seccomp_choice {
+    int preset;
+    bool nested_user_namespaces; /* allowNestedUserNamespaces: CLONE_NEWUSER and friends are let through */
+    bool no_setid;               /* refuse set-id bits */
+    bool notify;                 /* false only with filesystem.disabled and all unix sockets allowed, or --disable-layer */
+    const char *const *allow, *const *deny; /* NULL-terminated names, or NULL */
+};
+
+/* A program for the kernel. `owned` tells whether `filter` must be freed (compiled at start) or is
+ * linked in. */
+struct seccomp_program {
+    const struct sock_filter *filter;
+    unsigned short count;
+    bool owned;
+};
+
+/* Picks the linked-in program or compiles one. An unknown system call name is E_INPUT. */
+int seccomp_program_get(const struct seccomp_choice *choice, struct seccomp_program *out,
+                        struct err *e);
+void seccomp_program_release(struct seccomp_program *p);
+
+/* Loads the program into the calling thread; no_new_privs must be set. With `listener` the
+ * notification descriptor comes back in *listener. EBUSY is said as "already inside a sandbox that
+ * holds the notification listener". */
+int seccomp_program_load(const struct seccomp_program *p, int *listener, struct err *e);
+
+/* Prints what a preset does, for --explain: one line per rule. */
+void seccomp_describe(const struct seccomp_choice *choice, void (*line)(void *ctx, const char *text), void *ctx);

@@ -1,0 +1,58 @@
+/* warden.h - performs file and socket calls in the command's place, after judging them by name.
+ *
+ * One process per sandbox, single-threaded: it serialises every change of names that the command
+ * makes, so that a judgement and the deed cannot be torn apart by the command itself. It lives in
+ * the sandbox's namespaces, inside the outer Landlock domain (reads minus hidden paths, writes only
+ * beneath the allowed roots), holds CAP_SYS_PTRACE towards the sandbox and nothing else, is not
+ * dumpable, and reads paths from the command's memory as hostile bytes.
+ *
+ * How a call is done: read the arguments (process_vm_readv), check that the notification is still
+ * valid, walk the path from /proc/PID/root or the given descriptor with O_PATH, component by
+ * component, substituting the caller's own "self" and "thread-self", keep the parent as a descriptor,
+ * judge its real path plus the last name (core/filerules.h), act relative to that descriptor, look
+ * again whether the parent still has the judged path and undo when it has not, answer with the result
+ * or the new descriptor (ADDFD|SEND). umask, O_NOFOLLOW, O_EXCL, AT_ flags and errno come out as the
+ * kernel's own.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "core/filerules.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What the warden tells the supervisor about one judged call. Fixed size, one SEQPACKET message, so
+ * that a flood costs the sandbox and nobody else (a full queue drops and counts). */
+struct warden_report {
+    uint32_t pid;        /* inside */
+    int32_t os;          /* errno handed to the command, 0 = allowed */
+    uint32_t lost;       /* reports dropped before this one */
+    char call[16];       /* "openat", "renameat2", "connect" */
+    char rule[96];       /* which entry decided, "" when none */
+    char argv0[64];      /* /proc/PID/comm */
+    char object[512];    /* path as judged, cut; bytes */
+    uint8_t warn_only;
+};
+
+struct warden_options {
+    const struct file_rules *rules;
+    /* Unix sockets that may be reached outside the write roots (canonical paths), contract 3.7. */
+    const struct file_rule_path *unix_connect, *unix_bind;
+    size_t unix_connect_count, unix_bind_count;
+    bool all_unix_sockets;
+    bool no_setid;       /* strip nothing: refuse modes with set-id bits */
+    int report;          /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */
+    bool report_allowed; /* also report allowed write-intent calls (audit in observe mode) */
+};
+
+/* Serves `listeners[0..count)` (seccomp notification descriptors, owned) until each of them has no
+ * process left, then returns 0. `wake` is a descriptor that, when readable, makes the function call
+ * `on_wake(ctx)`; the callback may add a listener with warden_add. -1 as wake = none. */
+struct warden;
+int warden_new(const struct warden_options *options, struct warden **out, struct err *e);
+int warden_add(struct warden *w, int listener, struct err *e);
+int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, void *ctx), void *ctx,
+               struct err *e);
+void warden_free(struct warden *w);
