@@ -1,0 +1,192 @@
+"""Contract 1.3: signals reach the command once, and nothing outlives the run."""
+
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+
+# Says which signals it got, one line each; USR2 (or the third of any) is not needed to end it: end of
+# the wait comes with TERM, INT, HUP or QUIT, with a status of its own.
+CATCHER = r"""
+import os, signal, sys, time
+def note(number, frame):
+    os.write(1, f"{signal.Signals(number).name}\n".encode())
+    if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        time.sleep(0.3)  # a second delivery of the same signal would show
+        os._exit(50 + number)
+for number in (1, 2, 3, 10, 12, 15, 28):
+    signal.signal(number, note)
+os.write(1, b"ready\n")
+while True:
+    signal.pause()
+"""
+
+
+def started(box, *command, **more):
+    child = box.start(*command, **more)
+    assert child.stdout.readline() == b"ready\n", child.stderr.read()
+    return child
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
+def test_a_signal_reaches_the_handler_once_and_its_status_comes_out(box, name):
+    child = started(box, "python3", "-c", CATCHER)
+    child.send_signal(signal.Signals[name])
+    done = box.finish(child)
+    assert (done.out, done.code) == (f"{name}\n", 50 + signal.Signals[name])
+
+
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2", "SIGWINCH"])
+def test_a_signal_that_does_not_end_is_passed_on(box, name):
+    child = started(box, "python3", "-c", CATCHER)
+    child.send_signal(signal.Signals[name])
+    assert child.stdout.readline() == f"{name}\n".encode()
+    child.send_signal(signal.SIGTERM)
+    done = box.finish(child)
+    assert (done.out, done.code) == ("SIGTERM\n", 65)
+
+
+def test_the_whole_process_group_gets_it(box):
+    script = ("trap 'echo parent; wait; exit 3' TERM; "
+              "sh -c 'trap \"echo child; exit 0\" TERM; echo ready; while :; do sleep 0.05; done' & "
+              "wait; exit 9")
+    child = started(box, "sh", "-c", script)
+    child.send_signal(signal.SIGTERM)
+    done = box.finish(child)
+    assert sorted(done.out.split()) == ["child", "parent"] and done.code == 3
+
+
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_command_without_a_handler_looks_killed(box, name, code):
+    child = started(box, "python3", "-c", "import signal, time; signal.signal(2, signal.SIG_DFL); "
+                                          "print('ready', flush=True); time.sleep(60)")
+    child.send_signal(signal.Signals[name])
+    assert box.finish(child).code == code
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_srt_compat_exit_brings_the_zero_back(box, name):
+    child = started(box, "python3", "-c", "import signal, time; signal.signal(2, signal.SIG_DFL); "
+                                          "print('ready', flush=True); time.sleep(60)",
+                    env={"SRT_COMPAT_EXIT": "1"})
+    child.send_signal(signal.Signals[name])
+    assert box.finish(child).code == 0
+
+
+def test_a_second_term_ends_what_ignores_the_first(box):
+    child = started(box, "python3", "-c", "import signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
+                                          "print('ready', flush=True); time.sleep(60)")
+    child.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child, timeout=20).code in (137, 143)
+
+
+def test_stop_and_continue_reach_the_handlers(box):
+    script = ("import os, signal, time\n"
+              "signal.signal(signal.SIGTSTP, lambda *_: os.write(1, b'stop\\n'))\n"
+              "signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'continue\\n'))\n"
+              "os.write(1, b'ready\\n')\n"
+              "while True: time.sleep(0.05)")
+    child = started(box, "python3", "-c", script)
+    child.send_signal(signal.SIGTSTP)
+    assert child.stdout.readline() == b"stop\n"
+    child.send_signal(signal.SIGCONT)
+    assert child.stdout.readline() == b"continue\n"
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
+
+
+def test_a_command_without_handlers_stops_and_goes_on(box):
+    mark = f"mark-{os.getpid()}-{id(box)}"
+    child = started(box, "python3", "-c", "import os, time\nos.write(1, b'ready\\n')\n"
+                                          "while True: time.sleep(0.05)", mark)
+    inner = [pid for pid in marked_processes(mark) if os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+             .startswith("python")]
+    assert len(inner) == 1
+    child.send_signal(signal.SIGTSTP)
+    wait_for(lambda: state(inner[0]) == "T", "the command is stopped")
+    child.send_signal(signal.SIGCONT)
+    wait_for(lambda: state(inner[0]) in "SR", "the command goes on")
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
+
+
+def state(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_for(condition, what, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not seen: {what}"
+        time.sleep(0.02)
+
+
+def marked_processes(mark):
+    """Host pids whose argument list holds the mark."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in line and int(pid) != os.getpid():
+            found.append(int(pid))
+    return found
+
+
+def test_everything_dies_when_we_are_killed(box):
+    mark = f"mark-{os.getpid()}-{id(box)}"
+    script = (f"trap '' TERM HUP INT; (setsid sh -c 'trap \"\" TERM HUP INT; : {mark}; while :; do sleep 0.1; done' "
+              f"</dev/null >/dev/null 2>&1 &) ; sleep 0.1; echo ready; : {mark}; while :; do sleep 0.1; done")
+    child = started(box, "sh", "-c", script)
+    assert len(marked_processes(mark)) >= 2
+    child.kill()
+    child.wait()
+    wait_for(lambda: not marked_processes(mark), "every process of the sandbox is gone")
+
+
+def test_nothing_listens_and_no_file_stays_when_we_are_killed(box):
+    box.settings(allowed=["localhost"])
+    before = sorted(os.listdir(box.ws)), sorted(os.listdir(box.home))
+    child = started(box, "sh", "-c", "echo ready; sleep 60")
+    child.kill()
+    child.wait()
+    assert (sorted(os.listdir(box.ws)), sorted(os.listdir(box.home))) == before
+
+
+def test_the_background_ends_with_the_first_process(box):
+    mark = f"mark-{os.getpid()}-{id(box)}"
+    box.sh(f"(setsid sh -c ': {mark}; while :; do sleep 0.1; done' </dev/null >/dev/null 2>&1 &); exit 0").ok()
+    wait_for(lambda: not marked_processes(mark), "the background process is gone")
+
+
+def test_lifetime_last_process_waits(box):
+    box.settings(x={"lifetime": "last-process"})
+    box.sh("(sleep 0.5; echo done >late) </dev/null >/dev/null 2>&1 & exit 0").ok()
+    assert (box.ws / "late").read_text() == "done\n"
+
+
+def test_orphans_are_reaped(box):
+    """Init reaps what is reparented to it: no zombie is seen from inside."""
+    script = "for i in 1 2 3 4 5; do (true & true & exec true) & done; wait; sleep 0.3; cat /proc/[0-9]*/stat"
+    done = box.run("sh", "-c", script)
+    states = [line.rpartition(")")[2].split()[0] for line in done.ok().splitlines()]
+    assert "Z" not in states
+
+
+def test_a_child_cannot_kill_init(box):
+    done = box.sh("kill -9 1 2>/dev/null; kill -9 -1 2>/dev/null; echo alive")
+    # `kill -1` spares the caller itself; the sandbox must not fall with it.
+    assert done.ok() == "alive\n"
+
+
+def test_ignored_signals_of_the_caller_are_no_trap(box):
+    """A caller started under nohup: its ignored SIGHUP is inherited as execve demands, others work."""
+    child = started(box, "python3", "-c", "import signal, time; print('ready', flush=True); time.sleep(60)",
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
