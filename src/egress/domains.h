@@ -28,6 +28,9 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 /* Text form (IPv6 compressed, without brackets). `out` has room for INET6_ADDRSTRLEN. */
 void ip_text(const struct ip_address *a, char *out);
 
+/* Reads an address as inet_pton does: dotted decimal, or IPv6 without brackets and zone. */
+bool ip_parse(struct str text, struct ip_address *out);
+
 /* An address block such as 10.0.0.0/8. */
 struct ip_block {
     struct ip_address base;

@@ -1,0 +1,66 @@
+#include "egress/policy.h"
+
+#include <stdlib.h>
+
+enum { CONNECTIONS_DEFAULT = 1024 };
+
+void egress_policy_init(struct egress_policy *p)
+{
+    *p = (struct egress_policy){ .check_sni = true, .max_connections = CONNECTIONS_DEFAULT };
+}
+
+static void patterns_release(struct domain_patterns *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        domain_pattern_release(&list->items[i]);
+    free(list->items);
+    *list = (struct domain_patterns){ 0 };
+}
+
+void egress_policy_release(struct egress_policy *p)
+{
+    if (p->denied_reasons)
+        for (size_t i = 0; i < p->denied.count; i++)
+            free(p->denied_reasons[i]);
+    free(p->denied_reasons);
+    patterns_release(&p->allowed);
+    patterns_release(&p->denied);
+    patterns_release(&p->mitm_domains);
+    free(p->denied_addresses);
+    proxy_hop_release(&p->parent_http);
+    proxy_hop_release(&p->parent_https);
+    free(p->no_proxy);
+    free(p->mitm_socket);
+    for (char **name = p->strip_response_headers; name && *name; name++)
+        free(*name);
+    free(p->strip_response_headers);
+    *p = (struct egress_policy){ 0 };
+}
+
+/* Position of the first pattern that matches, or -1. */
+static ptrdiff_t patterns_find(const struct domain_patterns *list, const struct host *h,
+                               uint16_t port)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (domain_pattern_matches(&list->items[i], h, port))
+            return (ptrdiff_t)i;
+    return -1;
+}
+
+struct egress_verdict egress_policy_judge(const struct egress_policy *p, const struct host *h,
+                                          uint16_t port, bool can_ask)
+{
+    static const char not_listed[] = "host is not on the allow list";
+    ptrdiff_t at = patterns_find(&p->denied, h, port);
+    if (at >= 0) {
+        const char *given = p->denied_reasons ? p->denied_reasons[at] : NULL;
+        return (struct egress_verdict){ EGRESS_DENY, given ? given : "host is on the deny list",
+                                        p->denied.items[at].text };
+    }
+    at = patterns_find(&p->allowed, h, port);
+    if (at >= 0)
+        return (struct egress_verdict){ EGRESS_ALLOW, NULL, p->allowed.items[at].text };
+    if (!p->strict_allowlist && can_ask)
+        return (struct egress_verdict){ EGRESS_ASK, NULL, NULL };
+    return (struct egress_verdict){ EGRESS_DENY, not_listed, NULL };
+}
