@@ -26,12 +26,13 @@ void arena_release(struct arena *a)
 void *arena_get(struct arena *a, size_t n)
 {
     enum { BLOCK = 8192 - sizeof(struct arena_block), UNIT = alignof(max_align_t) };
-    if (n > a->limit)
+    if (n > a->limit || n > SIZE_MAX / 2)
         return NULL;
-    n = (n + UNIT - 1) / UNIT * UNIT;
+    n = n ? (n + UNIT - 1) / UNIT * UNIT : UNIT;
     if (n > a->left) {
-        size_t size = n > BLOCK ? n : BLOCK;
-        if (size > a->limit - a->spent)
+        size_t room = a->limit - a->spent;
+        size_t size = n > BLOCK || BLOCK > room ? n : BLOCK;
+        if (size > room)
             return NULL;
         struct arena_block *b = calloc(1, sizeof *b + size);
         if (!b)
@@ -48,7 +49,7 @@ void *arena_get(struct arena *a, size_t n)
 
 char *arena_dup(struct arena *a, struct str s)
 {
-    char *copy = arena_get(a, s.n + 1);
+    char *copy = s.n < SIZE_MAX ? arena_get(a, s.n + 1) : NULL;
     if (copy && s.n)
         memcpy(copy, s.p, s.n);
     return copy;
