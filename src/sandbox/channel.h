@@ -33,6 +33,7 @@
 struct channel {
     int fd; /* owned; non-blocking */
     struct buf in, out;
+    size_t taken; /* bytes at the front of `in` that channel_next has lent out */
     int fds_in[CHANNEL_FDS_MAX]; /* received and not yet taken; owned */
     size_t fds_in_count;
 };

@@ -1,0 +1,36 @@
+/* watch.h - when a descriptor can be read or written.
+ *
+ * The watch owns the descriptor. Interest is computed by the owner from its queues and set in one
+ * place; readiness is level-triggered. The kernel hears of the descriptor at the first interest, so
+ * a socket that is served at once costs no registration.
+ */
+#pragma once
+
+#include "io/loop.h"
+
+#include <stdbool.h>
+
+enum { WATCH_READ = 1 << 0, WATCH_WRITE = 1 << 1 };
+
+struct watch;
+
+/* `ready` gets the WATCH_ bits that are ready; after an error all that were asked for, and the next
+ * read or write tells. */
+typedef void watch_ready(void *ctx, unsigned events);
+
+/* Takes the descriptor, which must be non-blocking. */
+struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx);
+
+/* Gives the watch to another owner; its interest is dropped. */
+void watch_hand(struct watch *w, watch_ready *ready, void *ctx);
+
+void watch_set(struct watch *w, unsigned events);
+
+int watch_fd(const struct watch *w);
+
+/* Closes the descriptor at once. NULL is fine; allowed from the watch's own callback. The callback
+ * never runs afterwards. */
+void watch_free(struct watch *w);
+
+/* Ends the watch and hands the open descriptor to the caller. */
+int watch_take_fd(struct watch *w);
