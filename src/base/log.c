@@ -20,7 +20,8 @@ bool log_is_debug(void)
 }
 
 /* One write per line, so that lines of several processes do not mix. */
-static void log_line(const char *head, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(const char *head, const char *fmt,
+                                                           va_list ap)
 {
     char line[2048];
     int n = snprintf(line, sizeof line, "%s", head);

@@ -1,0 +1,181 @@
+#include "proto/json_write.h"
+
+/* A value or key needs a comma in front unless it is the first of what is open. */
+static void separate(struct buf *b)
+{
+    char last = b->n ? b->p[b->n - 1] : '\n';
+    if (last != '{' && last != '[' && last != ':' && last != '\n')
+        buf_add_byte(b, ',');
+}
+
+void json_write_object(struct buf *b)
+{
+    separate(b);
+    buf_add_byte(b, '{');
+}
+
+void json_write_object_end(struct buf *b)
+{
+    buf_add_byte(b, '}');
+}
+
+void json_write_array(struct buf *b)
+{
+    separate(b);
+    buf_add_byte(b, '[');
+}
+
+void json_write_array_end(struct buf *b)
+{
+    buf_add_byte(b, ']');
+}
+
+void json_write_key(struct buf *b, struct str key)
+{
+    json_write_str(b, key);
+    buf_add_byte(b, ':');
+}
+
+/* The length of the well-formed UTF-8 character at the start of `s`, or 0. */
+static size_t character_length(struct str s)
+{
+    for (size_t n = 1; n <= 4 && n <= s.n; n++)
+        if (str_is_utf8((struct str){ s.p, n }))
+            return n;
+    return 0;
+}
+
+static void escape_ascii(struct buf *b, unsigned char c)
+{
+    static const char named[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *at = memchr(named, c, sizeof named - 1);
+    if (at) {
+        buf_add_byte(b, '\\');
+        buf_add_byte(b, letters[at - named]);
+    } else {
+        buf_addf(b, "\\u%04x", c);
+    }
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* U+0080-U+009F drive terminals; U+2028 and U+2029 end a line for some readers. */
+static bool is_escaped_character(struct str c)
+{
+    if (c.n == 2)
+        return c.p[0] == '\xc2' && (unsigned char)c.p[1] < 0xa0;
+    return str_eq(c, STR("\xe2\x80\xa8")) || str_eq(c, STR("\xe2\x80\xa9"));
+}
+
+static void escape_character(struct buf *b, struct str c)
+{
+    if (c.n == 2)
+        buf_addf(b, "\\u%04x", (unsigned char)c.p[1]);
+    else
+        buf_add(b, c.p[2] == '\xa8' ? STR("\\u2028") : STR("\\u2029"));
+}
+
+void json_escape(struct buf *b, struct str bytes)
+{
+    while (bytes.n) {
+        size_t run = 0;
+        while (run < bytes.n && is_plain((unsigned char)bytes.p[run]))
+            run++;
+        if (run) {
+            buf_add(b, (struct str){ bytes.p, run });
+            bytes = str_skip(bytes, run);
+            continue;
+        }
+        struct str c = { bytes.p, character_length(bytes) };
+        if (c.n == 0)
+            buf_add(b, STR("\xef\xbf\xbd"));
+        else if (c.n == 1)
+            escape_ascii(b, (unsigned char)c.p[0]);
+        else if (is_escaped_character(c))
+            escape_character(b, c);
+        else
+            buf_add(b, c);
+        bytes = str_skip(bytes, c.n ? c.n : 1);
+    }
+}
+
+void json_write_str(struct buf *b, struct str bytes)
+{
+    separate(b);
+    buf_add_byte(b, '"');
+    json_escape(b, bytes);
+    buf_add_byte(b, '"');
+}
+
+void json_write_text(struct buf *b, const char *text)
+{
+    if (text)
+        json_write_str(b, str_of(text));
+    else
+        json_write_null(b);
+}
+
+void json_write_u64(struct buf *b, uint64_t value)
+{
+    separate(b);
+    buf_addf(b, "%llu", (unsigned long long)value);
+}
+
+void json_write_i64(struct buf *b, int64_t value)
+{
+    separate(b);
+    buf_addf(b, "%lld", (long long)value);
+}
+
+void json_write_bool(struct buf *b, bool value)
+{
+    separate(b);
+    buf_add(b, value ? STR("true") : STR("false"));
+}
+
+void json_write_null(struct buf *b)
+{
+    separate(b);
+    buf_add(b, STR("null"));
+}
+
+void json_write_raw(struct buf *b, struct str json)
+{
+    if (json.n == 0)
+        return;
+    separate(b);
+    buf_add(b, json);
+}
+
+void json_member_str(struct buf *b, const char *key, struct str bytes)
+{
+    json_write_key(b, str_of(key));
+    json_write_str(b, bytes);
+}
+
+void json_member_text(struct buf *b, const char *key, const char *text)
+{
+    json_write_key(b, str_of(key));
+    json_write_text(b, text);
+}
+
+void json_member_u64(struct buf *b, const char *key, uint64_t value)
+{
+    json_write_key(b, str_of(key));
+    json_write_u64(b, value);
+}
+
+void json_member_i64(struct buf *b, const char *key, int64_t value)
+{
+    json_write_key(b, str_of(key));
+    json_write_i64(b, value);
+}
+
+void json_member_bool(struct buf *b, const char *key, bool value)
+{
+    json_write_key(b, str_of(key));
+    json_write_bool(b, value);
+}
