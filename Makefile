@@ -1,0 +1,52 @@
+# Everything starts here: each target installs the Debian packages it misses and builds first.
+#
+#   make            build/postern                      make bench   figures against peers
+#   make run        a short tour of the sandbox        make fuzz    fuzz targets, FUZZ_SECONDS each
+#   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
+#   make clean      remove the build directories
+
+BUILD = build
+MESON = meson
+FUZZ_SECONDS = 60
+
+.PHONY: all packages run test bench fuzz lint coverage clean install
+
+all: packages
+	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
+	@$(MESON) compile -C $(BUILD)
+
+packages:
+	@tools/install-packages build
+
+run: all
+	@tools/tour $(BUILD)/postern
+
+test:
+	@tools/install-packages build test
+	@/usr/bin/python3 tools/run-tests
+
+bench: all
+	@tools/install-packages bench
+	@bench/run.sh
+
+fuzz:
+	@tools/install-packages build lint
+	@test -f build-fuzz/build.ninja || CC=clang $(MESON) setup build-fuzz -Dfuzz=true -Db_lundef=false
+	@$(MESON) compile -C build-fuzz
+	@tools/fuzz build-fuzz $(FUZZ_SECONDS)
+
+lint:
+	@tools/install-packages build lint
+	@tools/lint
+
+coverage:
+	@tools/install-packages build test
+	@test -f build-coverage/build.ninja || $(MESON) setup build-coverage -Db_coverage=true
+	@$(MESON) test -C build-coverage
+	@gcov --version >/dev/null && ninja -C build-coverage coverage-text && cat build-coverage/meson-logs/coverage.txt
+
+install: all
+	@$(MESON) install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) build-*

@@ -1,0 +1,96 @@
+/* main.c - the program that people start.
+ *
+ * A static-pie: no dynamic loader runs before the filter is on (T31), and a sandbox starts 3 ms
+ * earlier. It holds what needs that, and hands every other command to `postern-engine` beside it, with
+ * the loader's variables taken out.
+ */
+#include "base/buf.h"
+#include "base/log.h"
+#include "cmd/commands.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct row {
+    const char *name;
+    int (*run)(int argc, char **argv); /* NULL: in postern-engine */
+    const char *help;                  /* NULL: hidden */
+};
+
+static const struct row rows[] = {
+    { "run", cmd_run, "run a command in the sandbox" },
+    { "doctor", cmd_doctor, "what this machine can enforce, and how to fix what it can't" },
+    { "audit", cmd_audit, "verify an audit log" },
+    { "connect-helper", cmd_connect_helper, NULL },
+    { "egress", NULL, NULL },
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static void help(FILE *out)
+{
+    fprintf(out, "Usage: postern COMMAND [ARGUMENTS]\n\n"
+                 "Keeps an agent's work behind its owner's walls.\n\nCommands:\n");
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].help)
+            fprintf(out, "  %-10s %s\n", rows[i].name, rows[i].help);
+    fprintf(out, "\nOptions:\n  -h, --help     this text\n  -V, --version  the version\n\n"
+                 "`postern COMMAND --help` tells more; so do the manual pages (man postern-run).\n");
+}
+
+/* The loader's variables would run code of the caller's choosing in a program that holds rights. */
+static void drop_loader_variables(void)
+{
+    extern char **environ;
+    char **keep = environ;
+    for (char **at = environ; *at; at++)
+        if (strncmp(*at, "LD_", 3) != 0 && strncmp(*at, "GLIBC_TUNABLES=", 15) != 0)
+            *keep++ = *at;
+    *keep = NULL;
+}
+
+static int hand_over(char **argv)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+    if (n <= 0 || (size_t)n >= sizeof self) {
+        log_error("cannot find our own program: is /proc mounted?");
+        return 125;
+    }
+    struct str directory = { self, (size_t)n };
+    directory.n = (size_t)str_last_index(directory, '/');
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%.*s/postern-engine", STR_ARGS(directory));
+    if (access(buf_text(&path), X_OK) < 0) {
+        buf_empty(&path);
+        buf_addf(&path, "%.*s/../libexec/postern/postern-engine", STR_ARGS(directory));
+    }
+    drop_loader_variables();
+    execv(buf_text(&path), argv);
+    log_error("cannot start '%s': %s", buf_text(&path), strerrordesc_np(errno));
+    return 125;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (argc < 2) {
+        help(stderr);
+        return 2;
+    }
+    if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "-V") == 0 || strcmp(name, "--version") == 0) {
+        puts("postern " POSTERN_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].run ? rows[i].run(argc - 1, argv + 1) : hand_over(argv);
+    fprintf(stderr, "postern: '%s' is no command of postern; 'postern --help' lists them\n", name);
+    return 2;
+}

@@ -1,0 +1,84 @@
+#include "sandbox/boss.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
+              struct err *e)
+{
+    union {
+        char space[CMSG_SPACE(BOSS_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    size_t n = offsetof(struct boss_message, body) + m->length;
+    struct iovec part = { .iov_base = (void *)m, .iov_len = n };
+    struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+    if (fd_count > BOSS_FDS_MAX || m->length > BOSS_BODY_MAX)
+        return err_set(e, E_BUG, EMSGSIZE, "message %u", m->kind);
+    if (fd_count) {
+        header.msg_control = &control;
+        header.msg_controllen = CMSG_SPACE(fd_count * sizeof *fds);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(fd_count * sizeof *fds);
+        memcpy(CMSG_DATA(c), fds, fd_count * sizeof *fds);
+    }
+    ssize_t sent;
+    do
+        sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? err_set(e, E_IO, errno, "send message %u", m->kind) : 0;
+}
+
+static void take_descriptors(struct msghdr *header, int fds[BOSS_FDS_MAX], size_t *fd_count)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (*fd_count < BOSS_FDS_MAX)
+                fds[(*fd_count)++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size_t *fd_count,
+                 struct err *e)
+{
+    union {
+        char space[CMSG_SPACE(BOSS_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = { .iov_base = m, .iov_len = sizeof *m };
+    struct msghdr header = { .msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control };
+    *fd_count = 0;
+    memset(m, 0, sizeof *m);
+    ssize_t got;
+    do
+        got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == EAGAIN ? 0 : err_set(e, E_IO, errno, "receive a message");
+    if (got == 0)
+        return err_set(e, E_MISSING, 0, "the other side has ended");
+    take_descriptors(&header, fds, fd_count);
+    size_t head = offsetof(struct boss_message, body);
+    if ((size_t)got < head || m->length != (size_t)got - head || (header.msg_flags & MSG_CTRUNC)) {
+        for (size_t i = 0; i < *fd_count; i++)
+            close(fds[i]);
+        *fd_count = 0;
+        return err_set(e, E_IO, EBADMSG, "receive a message");
+    }
+    return 1;
+}

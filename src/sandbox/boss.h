@@ -1,0 +1,52 @@
+/* boss.h - what the supervisor says to the processes inside, and what they answer.
+ *
+ * Two SEQPACKET sockets carry it, one fixed-size message at a time: one to init, one ("orders") to the
+ * spawner. Both ends run our code only; still kinds and ranges are checked. Descriptors ride along.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+enum boss_kind {
+    /* supervisor -> init */
+    BOSS_GO = 1,    /* the cgroup is entered: start the spawner and the first command */
+    BOSS_SIGNAL,    /* number = signal for the first command's process group; tag = a pid inside
+                     * when one other command is meant */
+    /* init -> supervisor */
+    BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
+    BOSS_PTY,       /* the pty master rides along */
+    BOSS_DEGRADED,  /* number = enum layer; body = why */
+    BOSS_EXITED,    /* number = wait status; tag = pid inside; usage is filled */
+    BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */
+    BOSS_FAILED,    /* number = errno, body = what could not be built */
+    /* supervisor -> spawner */
+    BOSS_COMMAND,   /* a command image (command.h) and three descriptors ride along; tag is echoed */
+    /* spawner -> supervisor */
+    BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND, 0 for the first command */
+    BOSS_REFUSED,   /* number = errno, tag, body = what could not be done */
+};
+
+enum { BOSS_BODY_MAX = 480, BOSS_FDS_MAX = 12 };
+
+struct boss_message {
+    uint32_t kind;
+    int32_t number;
+    uint32_t tag;
+    uint32_t length;
+    struct rusage usage;
+    char body[BOSS_BODY_MAX];
+};
+
+/* Sends one message; `fds` may be NULL. */
+int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
+              struct err *e);
+
+/* Receives one message. 1 = got one, 0 = nothing now (non-blocking socket), -1 = error or end
+ * (E_MISSING at the end). Descriptors that came along are the caller's; close-on-exec. */
+int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size_t *fd_count,
+                 struct err *e);

@@ -1,0 +1,374 @@
+#include "sandbox/entries.h"
+
+#include "base/buf.h"
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { MATCHES_MAX = 100000, WALK_DEPTH_MAX = 64 };
+
+static struct place *places_slot(struct places *p)
+{
+    if (p->count == p->room) {
+        p->room = p->room ? p->room * 2 : 16;
+        p->items = mem_grow(p->items, p->room * sizeof *p->items);
+    }
+    p->items[p->count] = (struct place){ 0 };
+    return &p->items[p->count++];
+}
+
+void places_release(struct places *p)
+{
+    free(p->items);
+    *p = (struct places){ 0 };
+}
+
+void later_patterns_release(struct later_patterns *p)
+{
+    free(p->items);
+    *p = (struct later_patterns){ 0 };
+}
+
+static bool has_pattern_bytes(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '*' || s.p[i] == '?' || s.p[i] == '[' || s.p[i] == ']')
+            return true;
+    return false;
+}
+
+/* Makes an absolute path without "//", "/./" and ".." (folded in text, contract 3.4.1). */
+static void fold(const char *cwd, struct str path, struct buf *out)
+{
+    AUTO_BUF whole = { 0 };
+    if (path.n == 0 || path.p[0] != '/') {
+        buf_add(&whole, str_of(cwd));
+        buf_add_byte(&whole, '/');
+    }
+    buf_add(&whole, path);
+    struct str rest = buf_str(&whole), part;
+    buf_empty(out);
+    while (str_cut(&rest, '/', &part)) {
+        if (part.n == 0 || str_eq(part, STR(".")))
+            continue;
+        if (str_eq(part, STR(".."))) {
+            ptrdiff_t slash = str_last_index(buf_str(out), '/');
+            out->n = slash > 0 ? (size_t)slash : 0;
+            continue;
+        }
+        buf_add_byte(out, '/');
+        buf_add(out, part);
+    }
+    if (out->n == 0)
+        buf_add_byte(out, '/');
+    out->p[out->n] = '\0';
+}
+
+/* The real path of the directory part of `path`; when a part of it is missing or cannot be entered,
+ * the nearest that can, followed by the rest as it is written. *looked tells whether all of it could
+ * be looked at. */
+static void resolve_parent(const char *path, struct buf *out, bool *looked)
+{
+    char real[PATH_MAX];
+    struct str whole = str_of(path);
+    *looked = true;
+    for (ptrdiff_t end = str_last_index(whole, '/'); end >= 0;) {
+        AUTO_FREE char *head = str_dup((struct str){ path, end ? (size_t)end : 1 });
+        if (realpath(head, real)) {
+            buf_empty(out);
+            buf_add(out, str_eq(str_of(real), STR("/")) ? STR("") : str_of(real));
+            buf_add(out, str_skip(whole, (size_t)end));
+            return;
+        }
+        if (errno != ENOENT && errno != ENOTDIR)
+            *looked = false;
+        if (end == 0)
+            break;
+        end = str_last_index((struct str){ path, (size_t)end }, '/');
+    }
+    buf_empty(out);
+    buf_add(out, whole);
+}
+
+static int add_found(struct places *p, const struct entry_context *c, const char *path,
+                     const char *rule, const struct stat *st, struct err *e)
+{
+    struct place *at = places_slot(p);
+    at->path = arena_dup(c->arena, str_of(path));
+    at->rule = rule;
+    if (!at->path)
+        return err_set(e, E_BUSY, 0, "%s: too many paths", rule);
+    if (st) {
+        at->exists = true;
+        at->is_directory = S_ISDIR(st->st_mode);
+        at->device = st->st_dev;
+        at->inode = st->st_ino;
+        at->many_links = S_ISREG(st->st_mode) && st->st_nlink > 1;
+    }
+    return 0;
+}
+
+static void warn(const struct entry_context *c, const char *rule, const char *path, const char *why)
+{
+    AUTO_BUF text = { 0 };
+    buf_addf(&text, "%s: '%s' %s", rule, path, why);
+    if (c->warn)
+        c->warn(c->warn_ctx, buf_text(&text));
+}
+
+/* The nearest directory above `path` that can be looked at stands for it (contract 3.4.3). */
+static int add_nearest_above(struct places *p, const struct entry_context *c, const char *path,
+                             const char *rule, struct err *e)
+{
+    AUTO_FREE char *head = str_dup(str_of(path));
+    for (char *slash = strrchr(head, '/'); slash && slash != head; slash = strrchr(head, '/')) {
+        *slash = '\0';
+        struct stat st;
+        char real[PATH_MAX];
+        if (stat(head, &st) == 0 && realpath(head, real)) {
+            warn(c, rule, path, "cannot be looked at; the directory above it is denied instead");
+            return add_found(p, c, real, rule, &st, e);
+        }
+    }
+    return err_set(e, E_SANDBOX, 0, "%s: '%s' cannot be looked at, nor any directory above it", rule,
+                   path);
+}
+
+/* A link in an allow list that leads out of where it stands opens nothing (contract 3.4.1). */
+static bool link_leads_out(const char *link, const char *target)
+{
+    struct str parent = str_of(link);
+    ptrdiff_t slash = str_last_index(parent, '/');
+    parent.n = slash > 0 ? (size_t)slash : 0;
+    struct str t = str_of(target);
+    bool below = t.n > parent.n + 1 && str_starts(t, parent) && t.p[parent.n] == '/';
+    bool one_component = str_last_index(t, '/') <= 0;
+    return !below || one_component;
+}
+
+int places_add(struct places *p, const struct entry_context *c, const char *path, const char *rule,
+               enum entry_use use, struct err *e)
+{
+    AUTO_BUF name = { 0 };
+    bool looked;
+    bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
+    if (str_eq(str_of(path), STR("/")))
+        buf_add(&name, STR("/"));
+    else
+        resolve_parent(path, &name, &looked);
+
+    struct stat st;
+    if (lstat(buf_text(&name), &st) < 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return add_found(p, c, buf_text(&name), rule, NULL, e);
+        return is_deny ? add_nearest_above(p, c, buf_text(&name), rule, e)
+                       : (warn(c, rule, buf_text(&name), "cannot be looked at; skipped"), 0);
+    }
+    if (!S_ISLNK(st.st_mode))
+        return add_found(p, c, buf_text(&name), rule, &st, e);
+
+    char real[PATH_MAX];
+    if (!realpath(buf_text(&name), real)) {
+        if (is_deny)
+            return add_found(p, c, buf_text(&name), rule, &st, e);
+        warn(c, rule, buf_text(&name), "is a link that leads nowhere; skipped");
+        return 0;
+    }
+    struct stat target;
+    if (stat(real, &target) < 0)
+        return is_deny ? add_nearest_above(p, c, real, rule, e) : 0;
+    if (use == ENTRY_ALLOW_WRITE && link_leads_out(buf_text(&name), real)) {
+        warn(c, rule, buf_text(&name), "is a link that leads out of its directory; skipped");
+        return 0;
+    }
+    if (use == ENTRY_DENY_WRITE && add_found(p, c, buf_text(&name), rule, &st, e) < 0)
+        return -1; /* the link itself: else it is removed and a file of its name made (T38) */
+    if (use == ENTRY_ALLOW_READ)
+        return add_found(p, c, buf_text(&name), rule, &st, e);
+    return add_found(p, c, real, rule, &target, e);
+}
+
+/* One pattern on its way through the tree. */
+struct expansion {
+    const struct entry_context *context;
+    struct places *out;
+    const char *rule;
+    enum entry_use use;
+    const struct path_pattern *whole;
+    size_t components; /* of the pattern; without "**" nothing deeper can match */
+    bool any_depth;
+    size_t first; /* index in out where this pattern's matches begin */
+};
+
+static bool seen_directory(const struct expansion *x, const struct stat *st, const ino_t *inodes,
+                           const dev_t *devices, size_t depth)
+{
+    (void)x;
+    for (size_t i = 0; i < depth; i++)
+        if (inodes[i] == st->st_ino && devices[i] == st->st_dev)
+            return true;
+    return false;
+}
+
+static int expand_match(struct expansion *x, const char *path, struct err *e)
+{
+    if (x->out->count - x->first >= MATCHES_MAX)
+        return err_set(e, E_BUSY, 0, "%s: the pattern matches more than %d places", x->rule,
+                       MATCHES_MAX);
+    size_t before = x->out->count;
+    if (places_add(x->out, x->context, path, x->rule, x->use, e) < 0)
+        return -1;
+    for (size_t i = before; i < x->out->count; i++)
+        x->out->items[i].from_pattern = true;
+    return 0;
+}
+
+/* Walks below `dir` (depth = components of it). A directory that cannot be listed is denied whole. */
+static int expand_below(struct expansion *x, struct buf *dir, size_t depth, ino_t *inodes,
+                        dev_t *devices, size_t level, struct err *e)
+{
+    struct stat st;
+    if (level >= WALK_DEPTH_MAX || stat(dir->n ? buf_text(dir) : "/", &st) < 0 ||
+        !S_ISDIR(st.st_mode) || seen_directory(x, &st, inodes, devices, level))
+        return 0;
+    inodes[level] = st.st_ino;
+    devices[level] = st.st_dev;
+    DIR *d = opendir(dir->n ? buf_text(dir) : "/");
+    if (!d) {
+        bool is_deny = x->use == ENTRY_DENY_READ || x->use == ENTRY_DENY_WRITE;
+        return is_deny && errno == EACCES ? expand_match(x, buf_text(dir), e) : 0;
+    }
+    int result = 0;
+    for (struct dirent *entry; result == 0 && (entry = readdir(d));) {
+        struct str name = str_of(entry->d_name);
+        if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
+            continue;
+        size_t was = dir->n;
+        buf_add_byte(dir, '/');
+        buf_add(dir, name);
+        if (path_pattern_matches(x->whole, buf_str(dir)))
+            result = expand_match(x, buf_text(dir), e);
+        bool deeper = x->any_depth || depth + 1 < x->components;
+        bool may_be_directory = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN ||
+                                (entry->d_type == DT_LNK && x->use == ENTRY_DENY_READ);
+        if (result == 0 && deeper && may_be_directory)
+            result = expand_below(x, dir, depth + 1, inodes, devices, level + 1, e);
+        dir->n = was;
+        dir->p[was] = '\0';
+    }
+    closedir(d);
+    return result;
+}
+
+static size_t count_components(struct str path)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < path.n; i++)
+        n += path.p[i] == '/';
+    return n;
+}
+
+/* `text` is folded and absolute. */
+static int expand(const struct entry_context *c, struct str text, const char *rule,
+                  enum entry_use use, struct places *out, struct later_patterns *later,
+                  struct err *e)
+{
+    struct path_pattern *pattern = NULL;
+    if (path_pattern_compile(c->arena, text, &pattern, e) < 0)
+        return err_while(e, "%s", rule);
+    if (later) {
+        if (later->count == later->room) {
+            later->room = later->room ? later->room * 2 : 8;
+            later->items = mem_grow(later->items, later->room * sizeof *later->items);
+        }
+        later->items[later->count++] = (struct later_pattern){ pattern, rule };
+    }
+    /* The literal part before the first pattern byte: its last '/' is where the walk begins. */
+    size_t literal = 0;
+    while (literal < text.n && !has_pattern_bytes((struct str){ text.p + literal, 1 }))
+        literal++;
+    ptrdiff_t slash = str_last_index((struct str){ text.p, literal }, '/');
+    struct str base = { text.p, slash > 0 ? (size_t)slash : 0 };
+    bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
+    if (base.n == 0 && str_has(text, STR("**")) && is_deny && !c->lenient_patterns)
+        return err_set(e, E_INPUT, 0,
+                       "%s: a pattern that begins at the root cannot be expanded; name a first "
+                       "directory (or set x.lenientPatterns)",
+                       rule);
+    struct expansion x = { c, out, rule, use, pattern, count_components(text),
+                           str_has(text, STR("**")), out->count };
+    AUTO_BUF dir = { 0 };
+    buf_add(&dir, base);
+    ino_t inodes[WALK_DEPTH_MAX];
+    dev_t devices[WALK_DEPTH_MAX];
+    return expand_below(&x, &dir, count_components(base), inodes, devices, 0, e);
+}
+
+/* A string with pattern bytes is also the path it spells, when that exists (contract 3.4.1). */
+static bool spelled_path_counts(const char *path, enum entry_use use)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0)
+        return true;
+    bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
+    return is_deny && errno != ENOENT && errno != ENOTDIR;
+}
+
+static int resolve_one(const struct entry_context *c, const struct settings_entry *entry,
+                       const char *home, enum entry_use use, struct places *out,
+                       struct later_patterns *later, struct err *e)
+{
+    struct str text = str_of(entry->path);
+    AUTO_BUF spelled = { 0 }, path = { 0 };
+    if (str_eq(text, STR("~")) || str_starts(text, STR("~/"))) {
+        buf_add(&spelled, str_of(home));
+        buf_add(&spelled, str_skip(text, 1));
+    } else {
+        buf_add(&spelled, text);
+    }
+    fold(c->cwd, buf_str(&spelled), &path);
+    bool is_pattern = !entry->literal && has_pattern_bytes(text);
+    /* "dir/**" means the directory itself. */
+    if (is_pattern && str_ends(buf_str(&path), STR("/**"))) {
+        struct str head = { path.p, path.n - 3 };
+        if (!has_pattern_bytes(head)) {
+            path.n -= 3;
+            path.p[path.n] = '\0';
+            is_pattern = false;
+        }
+    }
+    if (path.n > 5 && str_starts(buf_str(&path), STR("/dev/")))
+        return 0; /* contract 3.6: paths under /dev in any list are ignored */
+    if (!is_pattern)
+        return places_add(out, c, buf_text(&path), entry->where, use, e);
+    if (spelled_path_counts(buf_text(&path), use) &&
+        places_add(out, c, buf_text(&path), entry->where, use, e) < 0)
+        return -1;
+    return expand(c, buf_str(&path), entry->where, use, out, later, e);
+}
+
+int entries_resolve(const struct entry_context *c, const struct settings_list *list,
+                    enum entry_use use, struct places *out, struct later_patterns *later,
+                    struct err *e)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct settings_entry *entry = &list->items[i];
+        bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
+        bool of_home = entry->path[0] == '~' && (!entry->path[1] || entry->path[1] == '/');
+        /* Every deny holds for every home the caller has; an allow only for the first. */
+        size_t homes = of_home && is_deny ? c->home_count : 1;
+        if (of_home && c->home_count == 0)
+            return err_set(e, E_INPUT, 0, "%s: '~' cannot be expanded: no home directory is known",
+                           entry->where);
+        for (size_t h = 0; h < homes; h++)
+            if (resolve_one(c, entry, of_home ? c->homes[h] : "", use, out, later, e) < 0)
+                return -1;
+    }
+    return 0;
+}

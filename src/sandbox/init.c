@@ -1,0 +1,364 @@
+#include "sandbox/init.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/boss.h"
+#include "sandbox/capabilities.h"
+#include "sandbox/cover.h"
+#include "sandbox/keyring.h"
+#include "sandbox/mounts.h"
+#include "sandbox/rlimits.h"
+#include "sandbox/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+struct init {
+    const struct init_setup *setup;
+    int boss, signals;
+    pid_t spawner, first;
+    int status;          /* of the first command, once it has ended */
+    bool first_ended;
+    int pty_slave;
+    struct cover cover;
+};
+
+static void tell(const struct init *i, enum boss_kind kind, int number, struct str body,
+                 const int *fds, size_t fd_count)
+{
+    struct boss_message m = { .kind = kind, .number = number };
+    struct err e;
+    m.length = (uint32_t)(body.n < sizeof m.body ? body.n : sizeof m.body);
+    if (m.length)
+        memcpy(m.body, body.p, m.length);
+    if (boss_send(i->boss, &m, fds, fd_count, &e) < 0)
+        _exit(125); /* the supervisor is gone */
+}
+
+static _Noreturn void fail(const struct init *i, const struct err *e)
+{
+    tell(i, BOSS_FAILED, e->os, str_of(e->text), NULL, 0);
+    _exit(125);
+}
+
+int stdio_drop(struct err *e)
+{
+    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return err_set(e, E_SANDBOX, errno, "open /dev/null");
+    for (int fd = 0; fd < 3; fd++)
+        if (dup2(null, fd) < 0)
+            return err_set(e, E_SANDBOX, errno, "replace descriptor %d", fd);
+    return 0;
+}
+
+static int write_text(const char *path, const char *text, struct err *e)
+{
+    AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    size_t n = strlen(text);
+    if (fd < 0 || write(fd, text, n) != (ssize_t)n)
+        return err_set(e, E_SANDBOX, errno, "layer namespaces: write %s", path);
+    return 0;
+}
+
+/* One uid and one gid, the caller's own (contract 2.2). */
+static int map_identity(const struct init_setup *s, struct err *e)
+{
+    char map[64];
+    if (write_text("/proc/self/setgroups", "deny", e) < 0)
+        return -1;
+    snprintf(map, sizeof map, "%u %u 1", s->uid, s->uid);
+    if (write_text("/proc/self/uid_map", map, e) < 0)
+        return -1;
+    snprintf(map, sizeof map, "%u %u 1", s->gid, s->gid);
+    return write_text("/proc/self/gid_map", map, e);
+}
+
+/* Everything but our own four sockets and the standard ones is closed at once, so that neither we nor
+ * the command hold a descriptor of the caller's (T10). */
+static int close_others(const struct init_setup *s, struct err *e)
+{
+    int keep[] = { s->boss, s->orders, s->report, s->failure };
+    enum { N = sizeof keep / sizeof *keep };
+    for (int a = 0; a < N; a++)
+        for (int b = a + 1; b < N; b++)
+            if (keep[b] < keep[a]) {
+                int t = keep[a];
+                keep[a] = keep[b];
+                keep[b] = t;
+            }
+    unsigned from = 3;
+    for (int a = 0; a <= N; a++) {
+        unsigned to = a < N ? (unsigned)keep[a] - 1 : ~0u;
+        if (from <= to && syscall(SYS_close_range, from, to, 0) < 0)
+            return err_set(e, E_SANDBOX, errno, "close inherited descriptors");
+        from = a < N ? (unsigned)keep[a] + 1 : from;
+    }
+    return 0;
+}
+
+static int build_network(struct init *i, struct err *e)
+{
+    const struct plan *p = i->setup->plan;
+    struct netns_listener listeners[NETNS_LISTENERS_MAX];
+    int fds[NETNS_LISTENERS_MAX];
+    char kinds[NETNS_LISTENERS_MAX];
+    size_t count = 0;
+    if (p->disabled_layers[LAYER_NET])
+        return 0;
+    if (netns_build(&p->netns, listeners, &count, e) < 0)
+        return err_while(e, "layer net");
+    for (size_t k = 0; k < count; k++) {
+        fds[k] = listeners[k].fd;
+        kinds[k] = (char)listeners[k].kind;
+    }
+    struct err why = { 0 };
+    if (p->transparent && netns_redirect(&p->netns, listeners, count, &why) < 0) {
+        if (p->required[LAYER_TRANSPARENT])
+            return *e = why, err_while(e, "layer transparent (required)");
+        tell(i, BOSS_DEGRADED, LAYER_TRANSPARENT, str_of(why.text), NULL, 0);
+    }
+    tell(i, BOSS_LISTENERS, 0, (struct str){ kinds, count }, fds, count);
+    for (size_t k = 0; k < count; k++)
+        close(fds[k]);
+    return 0;
+}
+
+static int build_files(struct init *i, struct err *e)
+{
+    const struct plan *p = i->setup->plan;
+    struct mount_work work = { .helper = i->setup->helper,
+                               .resolv_conf = p->transparent ? "nameserver 127.0.0.1\n" : NULL,
+                               .stash = -1 };
+    if (!p->settings->nested_user_namespaces &&
+        write_text("/proc/sys/user/max_user_namespaces", "0", e) < 0)
+        return -1;
+    if (mounts_apply(p, &work, e) < 0)
+        return -1;
+    if (work.weaker_proc)
+        tell(i, BOSS_DEGRADED, LAYER_MOUNT,
+             STR("the container's /proc is bound: its processes can be seen"), NULL, 0);
+    return cover_init(&i->cover, p, work.stash, e);
+}
+
+static int make_terminal(struct init *i, struct err *e)
+{
+    if (!i->setup->terminal)
+        return 0;
+    AUTO_FD master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int unlock = 0;
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
+        return err_set(e, E_SANDBOX, errno, "make a pseudo-terminal");
+    i->pty_slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (i->pty_slave < 0)
+        return err_set(e, E_SANDBOX, errno, "open the pseudo-terminal");
+    tell(i, BOSS_PTY, 0, STR(""), &master, 1);
+    return 0;
+}
+
+static int wait_for_go(struct init *i, struct err *e)
+{
+    struct boss_message m;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    if (boss_receive(i->boss, &m, fds, &fd_count, e) < 0)
+        return -1;
+    return m.kind == BOSS_GO ? 0 : err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
+}
+
+static int start_spawner(struct init *i, const int born[2], struct err *e)
+{
+    const struct init_setup *s = i->setup;
+    i->spawner = fork();
+    if (i->spawner < 0)
+        return err_set(e, E_SANDBOX, errno, "start the spawner");
+    if (i->spawner > 0)
+        return 0;
+    struct command first = s->first ? *s->first : (struct command){ 0 };
+    if (i->pty_slave >= 0) {
+        first.terminal = true;
+        for (int k = 0; k < 3; k++)
+            first.stdio[k] = i->pty_slave;
+    }
+    close(i->boss);
+    close(i->signals);
+    close(born[0]);
+    cover_release(&i->cover);
+    struct spawner_setup inner = { .plan = s->plan,
+                                   .filter = s->filter,
+                                   .first = s->first ? &first : NULL,
+                                   .orders = s->orders,
+                                   .report = s->report,
+                                   .failure = s->failure,
+                                   .born = born[1],
+                                   .report_allowed = s->report_allowed };
+    spawner_main(&inner);
+}
+
+/* What is left to init: mounts, and only when hidden files may have to be covered again. */
+static int give_up_rights(struct init *i, struct err *e)
+{
+    uint64_t keep = cover_is_needed(&i->cover) ? 1ull << CAP_SYS_ADMIN : 0;
+    close(i->setup->orders);
+    close(i->setup->report);
+    close(i->setup->failure);
+    if (i->pty_slave >= 0)
+        close(i->pty_slave);
+    if (stdio_drop(e) < 0)
+        return -1;
+    return capabilities_drop(keep, e);
+}
+
+static void say_exited(const struct init *i, pid_t pid, int status, const struct rusage *usage)
+{
+    struct boss_message m = { .kind = BOSS_EXITED, .number = status, .tag = (uint32_t)pid,
+                              .usage = *usage };
+    struct err e;
+    if (boss_send(i->boss, &m, NULL, 0, &e) < 0)
+        _exit(125);
+}
+
+/* Reaps everything that has ended. False when no child is left at all. */
+static bool reap(struct init *i)
+{
+    struct rusage usage;
+    int status;
+    pid_t pid;
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        if (pid == i->spawner) {
+            i->spawner = 0;
+            if (status != 0 && !i->first_ended) {
+                struct err e;
+                err_set(&e, E_SANDBOX, 0, "the warden has ended; the command is ended with it");
+                fail(i, &e);
+            }
+            continue;
+        }
+        if (i->first && pid == i->first) {
+            i->first_ended = true;
+            i->status = status;
+        }
+        say_exited(i, pid, status, &usage);
+    }
+    return pid == 0;
+}
+
+static void take_message(struct init *i)
+{
+    struct boss_message m;
+    struct err e;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    if (boss_receive(i->boss, &m, fds, &fd_count, &e) < 0)
+        _exit(0); /* the supervisor has ended: the kernel kills the rest */
+    for (size_t k = 0; k < fd_count; k++)
+        close(fds[k]);
+    if (m.kind != BOSS_SIGNAL || m.number <= 0 || m.number >= NSIG)
+        return;
+    pid_t target = m.tag ? (pid_t)m.tag : i->first;
+    if (target > 1)
+        kill(-target, m.number); /* ESRCH: it has ended meanwhile */
+}
+
+/* The spawner says the first command's pid; end of file means that there is none. */
+static void learn_first(struct init *i, int born)
+{
+    ssize_t n;
+    do
+        n = read(born, &i->first, sizeof i->first);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof i->first)
+        i->first = 0;
+}
+
+static void serve(struct init *i)
+{
+    enum { BOSS, SIGNALS, COVER, N };
+    struct pollfd polls[N] = { { .fd = i->boss, .events = POLLIN },
+                               { .fd = i->signals, .events = POLLIN },
+                               { .fd = cover_fd(&i->cover), .events = POLLIN } };
+    const bool last_process = i->setup->plan->settings->last_process;
+    for (;;) {
+        if (poll(polls, N, -1) < 0) {
+            CHECK(errno == EINTR);
+            continue;
+        }
+        if (polls[SIGNALS].revents) {
+            struct signalfd_siginfo info;
+            if (read(i->signals, &info, sizeof info) < 0)
+                CHECK(errno == EAGAIN || errno == EINTR);
+            bool children = reap(i);
+            if (i->first_ended && (!last_process || !children))
+                return;
+        }
+        if (polls[BOSS].revents)
+            take_message(i);
+        if (polls[COVER].revents) {
+            char path[BOSS_BODY_MAX];
+            while (cover_next(&i->cover, path, sizeof path))
+                tell(i, BOSS_COVERED, 0, str_of(path), NULL, 0);
+        }
+    }
+}
+
+static int open_signals(struct init *i, struct err *e)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    i->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return i->signals < 0 ? err_set(e, E_SANDBOX, errno, "watch the command") : 0;
+}
+
+static int build(struct init *i, struct err *e)
+{
+    const struct init_setup *s = i->setup;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_set(e, E_SANDBOX, errno, "tie the sandbox to its supervisor");
+    if (map_identity(s, e) < 0 || close_others(s, e) < 0 || build_network(i, e) < 0 ||
+        build_files(i, e) < 0)
+        return -1;
+    if (!s->plan->disabled_layers[LAYER_KEYRING] && keyring_renew(e) < 0)
+        return -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer capabilities: no_new_privs");
+    if (open_signals(i, e) < 0 || make_terminal(i, e) < 0)
+        return -1;
+    return wait_for_go(i, e);
+}
+
+_Noreturn void init_main(const struct init_setup *setup)
+{
+    struct init i = { .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1 };
+    struct err e = { 0 };
+    int born[2];
+    if (build(&i, &e) < 0)
+        fail(&i, &e);
+    if (pipe2(born, O_CLOEXEC) < 0) {
+        err_set(&e, E_SANDBOX, errno, "make a pipe");
+        fail(&i, &e);
+    }
+    if (start_spawner(&i, born, &e) < 0)
+        fail(&i, &e);
+    close(born[1]);
+    if (give_up_rights(&i, &e) < 0)
+        fail(&i, &e);
+    learn_first(&i, born[0]);
+    close(born[0]);
+    serve(&i);
+    _exit(WIFEXITED(i.status) ? WEXITSTATUS(i.status) : 128 + WTERMSIG(i.status));
+}

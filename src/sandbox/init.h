@@ -1,0 +1,30 @@
+/* init.h - pid 1 of a sandbox.
+ *
+ * Builds the inside (identity, network, mounts), starts the spawner, reaps everything, passes signals
+ * on, covers hidden files that the host replaces, and ends with the command: the kernel then kills
+ * whatever is left (contract 1.3). Dies with the supervisor, by PDEATHSIG and by the end of its socket.
+ */
+#pragma once
+
+#include "sandbox/command.h"
+
+#include <sys/types.h>
+
+struct init_setup {
+    const struct plan *plan;
+    const struct seccomp_program *filter;
+    const struct command *first; /* NULL: stay until the supervisor ends */
+    uid_t uid;                   /* the caller's, as seen outside */
+    gid_t gid;
+    const char *helper;          /* our program's path on the host, or NULL */
+    bool terminal;               /* make a pty for the first command and pass its master out */
+    bool report_allowed;
+    int boss, orders, report, failure; /* owned */
+};
+
+/* Runs in the new namespaces, right after clone. Never returns. */
+_Noreturn void init_main(const struct init_setup *setup);
+
+/* Puts /dev/null in place of descriptors 0, 1 and 2, so that pipes of the caller end with the command
+ * and not with us. */
+int stdio_drop(struct err *e);

@@ -1,0 +1,248 @@
+#include "sandbox/launch.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The inner ends of our sockets, until init has them. */
+struct inner_ends {
+    int boss, orders, report, failure;
+};
+
+static void inner_drop(struct inner_ends *i)
+{
+    fd_drop(&i->boss);
+    fd_drop(&i->orders);
+    fd_drop(&i->report);
+    fd_drop(&i->failure);
+}
+
+static int make_pair(int type, int *ours, int *theirs, struct err *e)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(e, E_SANDBOX, errno, "make a socket pair");
+    *ours = pair[0];
+    *theirs = pair[1];
+    return 0;
+}
+
+static int make_sockets(struct launch *l, struct inner_ends *inner, struct err *e)
+{
+    int failure[2];
+    if (make_pair(SOCK_SEQPACKET, &l->boss, &inner->boss, e) < 0 ||
+        make_pair(SOCK_SEQPACKET, &l->orders, &inner->orders, e) < 0 ||
+        make_pair(SOCK_SEQPACKET, &l->report, &inner->report, e) < 0)
+        return -1;
+    if (pipe2(failure, O_CLOEXEC) < 0)
+        return err_set(e, E_SANDBOX, errno, "make a pipe");
+    l->failure = failure[0];
+    inner->failure = failure[1];
+    /* The warden never waits for us: a full queue drops reports and counts them. */
+    if (fcntl(inner->report, F_SETFL, O_NONBLOCK) < 0 || fcntl(l->report, F_SETFL, O_NONBLOCK) < 0)
+        return err_set(e, E_SANDBOX, errno, "prepare a socket");
+    return 0;
+}
+
+/* What a missing right to make namespaces means, and its cure (contract 11). */
+static int explain_clone(int os, struct err *e)
+{
+    static const char *const cures[] = {
+        "user namespaces are refused here: by AppArmor (see postern doctor), a container's seccomp "
+        "profile, or kernel.unprivileged_userns_clone=0",
+        "no more user namespaces: raise user.max_user_namespaces",
+    };
+    err_set(e, E_SANDBOX, os, "layer namespaces: %s",
+            os == ENOSPC || os == EUSERS ? cures[1] : cures[0]);
+    return -1;
+}
+
+static int clone_init(struct launch *l, const struct launch_request *r,
+                      const struct seccomp_program *filter, struct inner_ends *inner,
+                      struct err *e)
+{
+    uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                      CLONE_NEWUTS | CLONE_NEWCGROUP;
+    if (r->plan->disabled_layers[LAYER_NET])
+        spaces &= ~(uint64_t)CLONE_NEWNET;
+    int pidfd = -1;
+    struct clone_args how = { .flags = spaces | CLONE_PIDFD,
+                              .pidfd = (uint64_t)(uintptr_t)&pidfd,
+                              .exit_signal = SIGCHLD };
+    struct init_setup setup = { .plan = r->plan,
+                                .filter = filter,
+                                .first = r->first,
+                                .uid = geteuid(),
+                                .gid = getegid(),
+                                .helper = r->helper,
+                                .terminal = r->terminal,
+                                .report_allowed = r->report_allowed,
+                                .boss = inner->boss,
+                                .orders = inner->orders,
+                                .report = inner->report,
+                                .failure = inner->failure };
+    long pid = syscall(SYS_clone3, &how, sizeof how);
+    if (pid < 0)
+        return explain_clone(errno, e);
+    if (pid == 0)
+        init_main(&setup);
+    l->init = (pid_t)pid;
+    l->pidfd = pidfd;
+    return 0;
+}
+
+static int limit(struct launch *l, const struct launch_request *r, struct err *e)
+{
+    char name[64];
+    uint32_t random = 0;
+    if (r->plan->disabled_layers[LAYER_CGROUP])
+        return 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_set(e, E_SANDBOX, errno, "take a random name");
+    snprintf(name, sizeof name, "postern.%d.%08x", getpid(), random);
+    if (cgroup_make(&l->cgroup, name, &r->plan->limits, e) < 0)
+        return err_while(e, "layer cgroup");
+    l->cgroup_made = true;
+    if (cgroup_enter(&l->cgroup, l->init, e) < 0)
+        return err_while(e, "layer cgroup");
+    return 0;
+}
+
+static void take_degraded(struct launch *l, const struct boss_message *m)
+{
+    if (m->number < 0 || m->number >= LAYERS)
+        return;
+    l->degraded[m->number] = true;
+    snprintf(l->degraded_why[m->number], sizeof l->degraded_why[0], "%.*s", (int)m->length,
+             m->body);
+}
+
+/* One message while the inside is being built. 1 = go on, -1 = it failed. */
+static int take_building(struct launch *l, const struct launch_request *r, bool *listening,
+                         bool *has_pty, struct err *e)
+{
+    struct boss_message m;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    if (boss_receive(l->boss, &m, fds, &fd_count, e) < 0)
+        return err_set(e, E_SANDBOX, 0, "the sandbox ended while it was being built");
+    if (m.kind == BOSS_LISTENERS && m.length == fd_count && fd_count <= NETNS_LISTENERS_MAX) {
+        for (size_t i = 0; i < fd_count; i++)
+            l->listeners[i] = (struct netns_listener){ (enum netns_listener_kind)m.body[i], fds[i] };
+        l->listener_count = fd_count;
+        *listening = true;
+        return 1;
+    }
+    if (m.kind == BOSS_PTY && fd_count == 1) {
+        l->pty = fds[0];
+        *has_pty = true;
+        return 1;
+    }
+    for (size_t i = 0; i < fd_count; i++)
+        close(fds[i]);
+    if (m.kind == BOSS_DEGRADED)
+        return take_degraded(l, &m), 1;
+    if (m.kind == BOSS_FAILED) {
+        err_set(e, E_SANDBOX, 0, "%.*s", (int)m.length, m.body);
+        e->os = m.number;
+        return -1;
+    }
+    (void)r;
+    return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
+}
+
+static int build(struct launch *l, const struct launch_request *r, struct err *e)
+{
+    bool listening = r->plan->disabled_layers[LAYER_NET], has_pty = !r->terminal;
+    if (limit(l, r, e) < 0)
+        return -1;
+    while (!listening || !has_pty)
+        if (take_building(l, r, &listening, &has_pty, e) < 0)
+            return -1;
+    struct boss_message go = { .kind = BOSS_GO };
+    return boss_send(l->boss, &go, NULL, 0, e);
+}
+
+int launch_start(struct launch *l, const struct launch_request *r, struct err *e)
+{
+    *l = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1,
+                          .pty = -1 };
+    CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1 };
+    struct seccomp_program filter;
+    if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
+        return -1;
+    int result = make_sockets(l, &inner, e) < 0 || clone_init(l, r, &filter, &inner, e) < 0 ||
+                         (inner_drop(&inner), build(l, r, e)) < 0
+                     ? -1
+                     : 0;
+    seccomp_program_release(&filter);
+    if (result < 0)
+        launch_end(l);
+    return result;
+}
+
+int launch_failure(struct launch *l, struct command_failure *out)
+{
+    if (l->failure < 0)
+        return 0;
+    ssize_t n;
+    do
+        n = read(l->failure, out, sizeof *out);
+    while (n < 0 && errno == EINTR);
+    fd_drop(&l->failure);
+    out->text[sizeof out->text - 1] = '\0';
+    return n == (ssize_t)sizeof *out;
+}
+
+int launch_command(struct launch *l, const struct command *c, int failure, uint32_t *tag,
+                   struct err *e)
+{
+    AUTO_FD image = command_image(c, e);
+    if (image < 0)
+        return -1;
+    int fds[5] = { image, c->stdio[0], c->stdio[1], c->stdio[2], failure };
+    struct boss_message m = { .kind = BOSS_COMMAND, .tag = ++l->next_tag };
+    *tag = m.tag;
+    return boss_send(l->orders, &m, fds, 5, e);
+}
+
+int launch_signal(struct launch *l, pid_t pid, int number, struct err *e)
+{
+    struct boss_message m = { .kind = BOSS_SIGNAL, .number = number, .tag = (uint32_t)pid };
+    return boss_send(l->boss, &m, NULL, 0, e);
+}
+
+void launch_end(struct launch *l)
+{
+    if (l->pidfd >= 0 && l->init > 0) {
+        siginfo_t info;
+        syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
+        while (waitid(P_PIDFD, (id_t)l->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+            continue;
+        l->init = 0;
+    }
+    fd_drop(&l->pidfd);
+    fd_drop(&l->boss);
+    fd_drop(&l->orders);
+    fd_drop(&l->report);
+    fd_drop(&l->failure);
+    fd_drop(&l->pty);
+    for (size_t i = 0; i < l->listener_count; i++)
+        fd_drop(&l->listeners[i].fd);
+    l->listener_count = 0;
+    if (l->cgroup_made)
+        cgroup_remove(&l->cgroup);
+    l->cgroup_made = false;
+}

@@ -1,0 +1,56 @@
+/* launch.h - starts a sandbox and holds its outer ends.
+ *
+ * The supervisor's half: clones init into the new namespaces, limits it, collects the listeners and the
+ * pty, and lets the command go. Nothing of the sandbox outlives this process: init dies with it.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/boss.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/command.h"
+#include "sandbox/plan.h"
+
+#include <signal.h>
+#include <sys/types.h>
+
+struct launch_request {
+    const struct plan *plan;
+    const struct command *first; /* NULL: an empty sandbox that takes commands by launch_command */
+    const char *helper;          /* path of our program, shown inside; NULL = none */
+    bool terminal, report_allowed;
+};
+
+struct launch {
+    pid_t init;      /* on the host */
+    int pidfd;       /* all descriptors are owned; -1 = none */
+    int boss, orders, report, failure;
+    int pty;         /* master, when asked for */
+    struct netns_listener listeners[NETNS_LISTENERS_MAX];
+    size_t listener_count;
+    struct cgroup cgroup;
+    bool cgroup_made;
+    bool degraded[LAYERS];
+    char degraded_why[LAYERS][160];
+    pid_t first;     /* pid inside, once BOSS_STARTED came; 0 before */
+    uint32_t next_tag;
+};
+
+/* Builds the sandbox and starts the first command. Blocks until the inside stands (a few
+ * milliseconds). On failure nothing is left. */
+int launch_start(struct launch *l, const struct launch_request *r, struct err *e);
+
+/* Reads the failure pipe after BOSS_EXITED of the first command or at any time: 1 = it says why the
+ * command could not be executed, 0 = the command runs or has run. */
+int launch_failure(struct launch *l, struct command_failure *out);
+
+/* Starts one more command in a running sandbox; stdio and failure pipe are borrowed. The answer
+ * (BOSS_STARTED or BOSS_REFUSED with *tag) comes on l->orders. */
+int launch_command(struct launch *l, const struct command *c, int failure, uint32_t *tag,
+                   struct err *e);
+
+/* Sends a signal to a command's process group; pid 0 means the first command. */
+int launch_signal(struct launch *l, pid_t pid, int number, struct err *e);
+
+/* Kills everything inside, waits for init, removes the cgroup, closes all. Safe to call twice. */
+void launch_end(struct launch *l);

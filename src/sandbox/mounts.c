@@ -1,0 +1,450 @@
+#include "sandbox/mounts.h"
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/mount_calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What is used while the tree is built. */
+struct build {
+    const struct plan *plan;
+    struct mount_work *work;
+    int stash;   /* our tmpfs: dev/, empty/, none, hidden directories */
+    int scratch; /* our size-limited tmpfs: tmp/, shm/, writable hidden directories */
+    int proc;    /* a fresh proc, not attached yet */
+    int *trees;  /* one per plan mount that shows the host's tree, else -1 */
+};
+
+static void build_drop(struct build *b)
+{
+    for (size_t i = 0; b->trees && i < b->plan->mount_count; i++)
+        fd_drop(&b->trees[i]);
+    free(b->trees);
+    fd_drop(&b->stash);
+    fd_drop(&b->scratch);
+    fd_drop(&b->proc);
+}
+
+static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+static int fail(struct err *e, const char *what, const char *path)
+{
+    return err_set(e, E_SANDBOX, errno, "layer mount: %s '%s'", what, path);
+}
+
+/* Puts `tree` (given up in any case) on `path`. */
+static int attach(int tree, const char *path, struct err *e)
+{
+    AUTO_FD mount = tree;
+    AUTO_FD onto = path_open(path);
+    if (mount < 0 || onto < 0 || tree_attach(mount, onto) < 0)
+        return fail(e, "mount on", path);
+    return 0;
+}
+
+/* Lays the stash's `name` over `path`; nothing to do when there is no such path. */
+static int cover_from(int stash, const char *name, const char *path, struct err *e)
+{
+    AUTO_FD onto = path_open(path);
+    if (onto < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
+                   ? 0
+                   : fail(e, "hide", path);
+    AUTO_FD tree = tree_copy_at(stash, name);
+    if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN, false) < 0 ||
+        tree_attach(tree, onto) < 0)
+        return fail(e, "hide", path);
+    return 0;
+}
+
+static int cover(const struct build *b, const char *name, const char *path, struct err *e)
+{
+    return cover_from(b->stash, name, path, e);
+}
+
+int mounts_cover(int stash, const char *path, struct err *e)
+{
+    return cover_from(stash, "none", path, e);
+}
+
+/* Detached copies of everything of the host that the plan shows, before the tree changes. */
+static int copy_host_trees(struct build *b, struct err *e)
+{
+    b->trees = mem_array(b->plan->mount_count + 1, sizeof *b->trees);
+    for (size_t i = 0; i < b->plan->mount_count; i++)
+        b->trees[i] = -1;
+    for (size_t i = 0; i < b->plan->mount_count; i++) {
+        const struct plan_mount *m = &b->plan->mounts[i];
+        bool shows_host = m->kind == MOUNT_WRITE || m->kind == MOUNT_REOPEN ||
+                          m->kind == MOUNT_READ_ONLY || m->kind == MOUNT_BIND;
+        if (!shows_host)
+            continue;
+        const char *from = m->kind == MOUNT_BIND ? m->source : m->path;
+        AUTO_FD at = path_open(from);
+        struct stat st;
+        if (at < 0 || fstat(at, &st) < 0) {
+            if (m->kind == MOUNT_READ_ONLY && errno == ENOENT)
+                continue; /* gone since the plan was made: the warden still denies the name */
+            return fail(e, "open", from);
+        }
+        bool opens_it = m->kind == MOUNT_WRITE || m->kind == MOUNT_REOPEN;
+        if (opens_it && (st.st_dev != m->device || st.st_ino != m->inode))
+            return err_set(e, E_SANDBOX, 0,
+                           "layer mount: '%s' was replaced while the sandbox was being built", from);
+        b->trees[i] = tree_copy(at, true);
+        uint64_t attributes = PLAIN | (m->kind == MOUNT_WRITE ? 0 : MOUNT_ATTR_RDONLY) |
+                              (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
+        if (b->trees[i] < 0 || tree_set(b->trees[i], attributes, true) < 0)
+            return fail(e, "copy the tree of", from);
+    }
+    return 0;
+}
+
+static int make_file(int dir, const char *name, mode_t mode, const char *text)
+{
+    AUTO_FD fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -1;
+    size_t n = text ? strlen(text) : 0;
+    return n && write(fd, text, n) != (ssize_t)n ? -1 : 0;
+}
+
+/* mkdir -p below the stash for a mount point; the last part is a file when `file`. */
+static int make_mount_point(int dir, struct str relative, bool file)
+{
+    AUTO_FREE char *path = str_dup(relative);
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdirat(dir, path, 0755) < 0 && errno != EEXIST)
+            return -1;
+        *slash = '/';
+    }
+    if (!file)
+        return mkdirat(dir, path, 0755) < 0 && errno != EEXIST ? -1 : 0;
+    return make_file(dir, path, 0444, NULL) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* The name of hidden directory number i in the stash or the scratch. */
+static void hidden_name(size_t i, char out[32])
+{
+    snprintf(out, 32, "hidden.%zu", i);
+}
+
+/* A hidden directory in which something is opened again needs the way to it. */
+static int make_hidden_directory(const struct build *b, size_t i, struct err *e)
+{
+    const struct plan_mount *m = &b->plan->mounts[i];
+    char name[32];
+    hidden_name(i, name);
+    int home = m->writable ? b->scratch : b->stash;
+    if (mkdirat(home, name, 0755) < 0)
+        return fail(e, "make an empty directory for", m->path);
+    AUTO_FD dir = openat(home, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return fail(e, "open the empty directory for", m->path);
+    size_t n = strcmp(m->path, "/") == 0 ? 0 : strlen(m->path);
+    for (size_t k = i + 1; k < b->plan->mount_count; k++) {
+        const struct plan_mount *deeper = &b->plan->mounts[k];
+        if (!path_is_beneath(str_of(deeper->path), str_of(m->path)))
+            break;
+        bool file = !deeper->is_directory;
+        if (make_mount_point(dir, str_skip(str_of(deeper->path), n + 1), file) < 0)
+            return fail(e, "make the way to", deeper->path);
+    }
+    return 0;
+}
+
+static int make_stash(struct build *b, struct err *e)
+{
+    static const char *const small[] = { "mode=0755", "size=4m", NULL };
+    AUTO_BUF size = { 0 };
+    uint64_t wanted = b->plan->settings->limits.tmp_size;
+    buf_addf(&size, "size=%llu", (unsigned long long)(wanted ? wanted : 1ull << 30));
+    const char *const large[] = { "mode=0755", buf_text(&size), NULL };
+    b->stash = tree_make("tmpfs", small, PLAIN);
+    b->scratch = tree_make("tmpfs", large, PLAIN);
+    if (b->stash < 0 || b->scratch < 0)
+        return fail(e, "make a tmpfs for", "/dev");
+    /* Trees can be copied only from what is attached; /proc is covered again at the end. */
+    AUTO_FD anchor = path_open("/proc");
+    if (anchor < 0 || tree_attach(b->scratch, anchor) < 0)
+        return fail(e, "mount on", "/proc");
+    AUTO_FD top = path_open("/proc");
+    if (top < 0 || tree_attach(b->stash, top) < 0)
+        return fail(e, "mount on", "/proc");
+    if (mkdirat(b->stash, "dev", 0755) < 0 || mkdirat(b->stash, "empty", 0555) < 0 ||
+        mkdirat(b->scratch, "tmp", 01777) < 0 || mkdirat(b->scratch, "shm", 01777) < 0 ||
+        make_file(b->stash, "none", b->plan->settings->hide_empty ? 0444 : 0, NULL) < 0)
+        return fail(e, "fill the tmpfs for", "/dev");
+    if (b->work->resolv_conf &&
+        make_file(b->stash, "resolv.conf", 0444, b->work->resolv_conf) < 0)
+        return fail(e, "write", "/etc/resolv.conf");
+    for (size_t i = 0; i < b->plan->mount_count; i++)
+        if (b->plan->mounts[i].kind == MOUNT_HIDE_DIRECTORY && make_hidden_directory(b, i, e) < 0)
+            return -1;
+    return 0;
+}
+
+static const char *const devices[] = { "null", "zero", "full", "random", "urandom", "tty" };
+enum { DEVICES = sizeof devices / sizeof *devices };
+
+static int open_devices(int trees[DEVICES], struct err *e)
+{
+    for (size_t i = 0; i < DEVICES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/dev/%s", devices[i]);
+        trees[i] = tree_copy_at(AT_FDCWD, path);
+        if (trees[i] < 0)
+            return fail(e, "open", path);
+        if (tree_set(trees[i], MOUNT_ATTR_NOSUID, false) < 0)
+            return fail(e, "prepare", path);
+    }
+    return 0;
+}
+
+static int attach_devices(const struct build *b, int trees[DEVICES], struct err *e)
+{
+    AUTO_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    static const char *const links[][2] = {
+        { "/proc/self/fd", "fd" },          { "/proc/self/fd/0", "stdin" },
+        { "/proc/self/fd/1", "stdout" },    { "/proc/self/fd/2", "stderr" },
+        { "pts/ptmx", "ptmx" },
+    };
+    for (size_t i = 0; i < DEVICES; i++)
+        if (make_file(dev, devices[i], 0444, NULL) < 0)
+            return fail(e, "make", "/dev");
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (symlinkat(links[i][0], dev, links[i][1]) < 0)
+            return fail(e, "make", "/dev");
+    if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0 ||
+        (b->work->helper && make_file(dev, "postern", 0555, NULL) < 0))
+        return fail(e, "make", "/dev");
+    AUTO_FD tree = tree_copy_at(b->stash, "dev");
+    AUTO_FD onto = path_open("/dev");
+    if (tree < 0 || onto < 0 || tree_attach(tree, onto) < 0)
+        return fail(e, "mount on", "/dev");
+    for (size_t i = 0; i < DEVICES; i++) {
+        AUTO_FD at = path_open_at(tree, devices[i]);
+        if (at < 0 || tree_attach(trees[i], at) < 0)
+            return fail(e, "mount device", devices[i]);
+    }
+    static const char *const pts[] = { "newinstance", "ptmxmode=0666", "mode=0620", NULL };
+    if (attach(tree_make("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "/dev/pts", e) < 0)
+        return -1;
+    AUTO_FD shm = tree_copy_at(b->scratch, "shm");
+    if (shm < 0 || tree_set(shm, PLAIN, false) < 0)
+        return fail(e, "prepare", "/dev/shm");
+    if (attach(fd_take(&shm), "/dev/shm", e) < 0)
+        return -1;
+    return tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, false) < 0
+               ? fail(e, "make read-only", "/dev")
+               : 0;
+}
+
+/* The host has no directory for TMPDIR and gets none: a read-only overlay of its parent shows the
+ * parent with that one name more. */
+static int overlay_tmpdir(const struct build *b, struct err *e)
+{
+    const char *tmpdir = b->plan->tmpdir;
+    struct stat st;
+    if (!b->plan->tmpdir_missing || stat(tmpdir, &st) == 0)
+        return 0;
+    AUTO_FREE char *parent = str_dup(str_of(tmpdir));
+    do
+        *strrchr(parent, '/') = '\0';
+    while (parent[0] && stat(parent, &st) < 0);
+    if (!parent[0] || strpbrk(parent, ":,\\"))
+        return err_set(e, E_SANDBOX, 0,
+                       "layer mount: TMPDIR '%s' does not exist; make it or name another", tmpdir);
+    struct str below = str_skip(str_of(tmpdir), strlen(parent) + 1);
+    if (mkdirat(b->stash, "tmpdir", 0755) < 0)
+        return fail(e, "make the way to", tmpdir);
+    AUTO_FD dir = openat(b->stash, "tmpdir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || make_mount_point(dir, below, false) < 0)
+        return fail(e, "make the way to", tmpdir);
+    AUTO_BUF options = { 0 };
+    buf_addf(&options, "lowerdir=/proc/tmpdir:%s", parent);
+    if (mount("overlay", parent, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, buf_text(&options)) < 0)
+        return err_set(e, E_SANDBOX, errno,
+                       "layer mount: TMPDIR '%s' does not exist and '%s' cannot be overlaid; make "
+                       "the directory on the host",
+                       tmpdir, parent);
+    return 0;
+}
+
+static int attach_private(const struct build *b, const struct plan_mount *m, struct err *e)
+{
+    AUTO_FD tree = tree_copy_at(b->scratch, "tmp");
+    if (tree < 0 || tree_set(tree, PLAIN | (m->no_exec ? MOUNT_ATTR_NOEXEC : 0), false) < 0)
+        return fail(e, "prepare", m->path);
+    return attach(fd_take(&tree), m->path, e);
+}
+
+static int attach_hidden(const struct build *b, size_t i, struct err *e)
+{
+    const struct plan_mount *m = &b->plan->mounts[i];
+    char name[32];
+    hidden_name(i, name);
+    AUTO_FD onto = path_open(m->path);
+    if (onto < 0 && errno == ENOENT)
+        return 0; /* gone since the plan was made: nothing is left to be read */
+    AUTO_FD tree = tree_copy_at(m->writable ? b->scratch : b->stash, name);
+    if (onto < 0 || tree < 0 ||
+        tree_set(tree, PLAIN | (m->writable ? 0 : MOUNT_ATTR_RDONLY), false) < 0 ||
+        tree_attach(tree, onto) < 0)
+        return fail(e, "hide", m->path);
+    return 0;
+}
+
+static int attach_planned(struct build *b, struct err *e)
+{
+    for (size_t i = 0; i < b->plan->mount_count; i++) {
+        const struct plan_mount *m = &b->plan->mounts[i];
+        int result = 0;
+        switch (m->kind) {
+        case MOUNT_WRITE:
+        case MOUNT_REOPEN:
+        case MOUNT_READ_ONLY:
+        case MOUNT_BIND:
+            if (b->trees[i] >= 0)
+                result = attach(fd_take(&b->trees[i]), m->path, e);
+            break;
+        case MOUNT_HIDE_DIRECTORY:
+            result = attach_hidden(b, i, e);
+            break;
+        case MOUNT_HIDE_FILE:
+            result = cover(b, "none", m->path, e);
+            break;
+        case MOUNT_PRIVATE:
+            result = attach_private(b, m, e);
+            break;
+        }
+        if (result < 0)
+            return err_while(e, "%s", m->rule);
+    }
+    return 0;
+}
+
+static int attach_proc(struct build *b, struct err *e)
+{
+    static const char *const read_only[] = { "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq" };
+    static const char *const hidden[] = { "kcore", "keys", "key-users", "sysrq-trigger",
+                                          "timer_list", "latency_stats", "kallsyms" };
+    if (attach(fd_take(&b->proc), "/proc", e) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
+        AUTO_FD at = path_open(read_only[i]);
+        if (at < 0)
+            continue;
+        AUTO_FD tree = tree_copy(at, true);
+        if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC, true) < 0 ||
+            tree_attach(tree, at) < 0)
+            return fail(e, "make read-only", read_only[i]);
+    }
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        char path[48];
+        snprintf(path, sizeof path, "/proc/%s", hidden[i]);
+        if (cover(b, "none", path, e) < 0)
+            return -1;
+    }
+    return cover(b, "empty", "/proc/acpi", e) < 0 ? -1 : cover(b, "empty", "/proc/scsi", e);
+}
+
+/* A fresh proc where the kernel grants one; else, when the owner accepted it, the surrounding
+ * container's (contract 3.8): a fresh one is always tried first. */
+static int make_proc(struct build *b, struct err *e)
+{
+    static const char *const full[] = { "hidepid=invisible", NULL };
+    b->proc = tree_make("proc", full, PLAIN | MOUNT_ATTR_NOEXEC);
+    if (b->proc >= 0)
+        return 0;
+    int why = errno;
+    if (!b->plan->settings->weaker_nested)
+        return err_set(e, E_SANDBOX, why,
+                       "layer mount: a fresh /proc is not granted here (a container that masks its "
+                       "own?); enableWeakerNestedSandbox binds the container's instead");
+    AUTO_FD at = path_open("/proc");
+    b->proc = at < 0 ? -1 : tree_copy(at, true);
+    if (b->proc < 0)
+        return fail(e, "bind the container's", "/proc");
+    b->work->weaker_proc = true;
+    return 0;
+}
+
+static int mask_sys(const struct build *b, struct err *e)
+{
+    static const char *const hidden[] = { "/sys/firmware",        "/sys/kernel/debug",
+                                          "/sys/kernel/tracing",  "/sys/kernel/security",
+                                          "/sys/fs/bpf",          "/sys/fs/cgroup" };
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (cover(b, "empty", hidden[i], e) < 0)
+            return -1;
+    return 0;
+}
+
+static int attach_helper(const struct build *b, int helper, struct err *e)
+{
+    if (helper < 0)
+        return 0;
+    AUTO_FD onto = path_open("/dev/postern");
+    if (onto < 0 || tree_set(helper, MOUNT_ATTR_RDONLY | PLAIN, false) < 0 ||
+        tree_attach(helper, onto) < 0)
+        return fail(e, "mount on", "/dev/postern");
+    return 0;
+}
+
+/* The whole tree read-only, and cut off from the host's later mounts. */
+static int close_tree(struct err *e)
+{
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | PLAIN, .propagation = MS_PRIVATE };
+    if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) < 0)
+        return fail(e, "make read-only", "/");
+    return 0;
+}
+
+/* The resolver's address; the redirect catches every other one as well. */
+static int cover_resolv_conf(const struct build *b, struct err *e)
+{
+    char real[4096];
+    if (!b->work->resolv_conf || !realpath("/etc/resolv.conf", real))
+        return 0;
+    return cover(b, "resolv.conf", real, e);
+}
+
+int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
+{
+    CLEANUP(build_drop) struct build b = { p, work, -1, -1, -1, NULL };
+    int device_trees[DEVICES];
+    AUTO_FD helper = work->helper ? tree_copy_at(AT_FDCWD, work->helper) : -1;
+    if (work->helper && helper < 0)
+        return fail(e, "open", work->helper);
+    bool off = p->disabled_layers[LAYER_MOUNT];
+    if (make_proc(&b, e) < 0 || copy_host_trees(&b, e) < 0 || open_devices(device_trees, e) < 0)
+        return -1;
+    if (!off && !p->settings->filesystem_disabled && close_tree(e) < 0)
+        return -1;
+    if (off || p->settings->filesystem_disabled) {
+        struct mount_attr attr = { .propagation = MS_PRIVATE };
+        if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) < 0)
+            return fail(e, "cut off", "/");
+    }
+    if (make_stash(&b, e) < 0 || (!off && overlay_tmpdir(&b, e) < 0) ||
+        attach_devices(&b, device_trees, e) < 0 || attach_helper(&b, helper, e) < 0 ||
+        cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 ||
+        (!off && attach_planned(&b, e) < 0) || attach_proc(&b, e) < 0)
+        return -1;
+    for (size_t i = 0; i < DEVICES; i++)
+        fd_drop(&device_trees[i]);
+    work->stash = fd_take(&b.stash);
+    return chdir(p->cwd) < 0 ? fail(e, "enter the working directory", p->cwd) : 0;
+}

@@ -1,0 +1,236 @@
+#include "sandbox/plan.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "sandbox/identity.h"
+#include "sandbox/marks.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+enum { ARENA_LIMIT = 64 << 20 };
+
+static int plan_cwd(struct plan *p, const struct plan_request *r, struct err *e)
+{
+    char here[PATH_MAX], real[PATH_MAX];
+    const char *cwd = r->cwd;
+    if (!cwd) {
+        if (!getcwd(here, sizeof here) || here[0] != '/')
+            return err_set(e, E_SANDBOX, errno, "the working directory cannot be found");
+        cwd = here;
+    }
+    if (!realpath(cwd, real))
+        return err_set(e, E_SANDBOX, errno, "the working directory '%s'", cwd);
+    p->cwd = arena_dup(&p->arena, str_of(real));
+    return 0;
+}
+
+static int plan_homes(struct plan *p, const struct plan_request *r, struct err *e)
+{
+    struct identity who;
+    if (identity_find(r->home_variable, &p->arena, &who, e) < 0)
+        return -1;
+    for (size_t i = 0; i < who.home_count && i < 2; i++)
+        p->homes[p->home_count++] = who.homes[i];
+    p->home = p->home_count ? p->homes[0] : NULL;
+    return 0;
+}
+
+/* What is writable without being listed (contract 3.6), where it exists and no denyRead covers it. */
+static int add_builtin_writes(struct plan *p, const struct entry_context *c, struct err *e)
+{
+    static const char *const below_home[] = { ".npm/_logs", ".claude/debug" };
+    for (size_t i = 0; p->home && i < sizeof below_home / sizeof *below_home; i++) {
+        AUTO_BUF path = { 0 };
+        buf_addf(&path, "%s/%s", p->home, below_home[i]);
+        struct stat st;
+        char real[PATH_MAX];
+        if (!realpath(buf_text(&path), real) || stat(real, &st) < 0 || !S_ISDIR(st.st_mode))
+            continue;
+        bool hidden = false;
+        for (size_t k = 0; k < p->deny_read.count; k++)
+            hidden |= path_is_beneath(str_of(real), str_of(p->deny_read.items[k].path));
+        for (size_t k = 0; k < p->allow_read.count; k++)
+            hidden &= !path_is_beneath(str_of(real), str_of(p->allow_read.items[k].path));
+        if (!hidden && places_add(&p->allow_write, c, real, "built-in", ENTRY_ALLOW_WRITE, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int resolve_lists(struct plan *p, const struct plan_request *r, struct err *e)
+{
+    const struct settings *s = p->settings;
+    struct entry_context c = {
+        .arena = &p->arena,
+        .cwd = p->cwd,
+        .homes = p->homes,
+        .home_count = p->home_count,
+        .lenient_patterns = s->lenient_patterns,
+        .warn = r->warn,
+        .warn_ctx = r->warn_ctx,
+    };
+    if (s->filesystem_disabled)
+        return 0;
+    if (entries_resolve(&c, &s->deny_read, ENTRY_DENY_READ, &p->deny_read, &p->later_read, e) < 0 ||
+        entries_resolve(&c, &s->allow_read, ENTRY_ALLOW_READ, &p->allow_read, NULL, e) < 0 ||
+        entries_resolve(&c, &s->allow_write, ENTRY_ALLOW_WRITE, &p->allow_write, NULL, e) < 0 ||
+        entries_resolve(&c, &s->deny_write, ENTRY_DENY_WRITE, &p->deny_write, &p->later_write, e) <
+            0)
+        return -1;
+    if (s->hide_home)
+        for (size_t i = 0; i < p->home_count; i++)
+            if (places_add(&p->deny_read, &c, p->homes[i], "x.filesystem.hideHome", ENTRY_DENY_READ,
+                           e) < 0)
+                return -1;
+    if (s->hide_home && places_add(&p->allow_read, &c, p->cwd, "x.filesystem.hideHome",
+                                   ENTRY_ALLOW_READ, e) < 0)
+        return -1;
+    for (size_t i = 0; i < r->own_file_count; i++)
+        if (places_add(&p->deny_write, &c, r->own_files[i], "built-in: postern's own files",
+                       ENTRY_DENY_WRITE, e) < 0)
+            return -1;
+    for (size_t i = 0; r->search_path && r->search_path[i]; i++)
+        if (r->search_path[i][0] == '/' &&
+            places_add(&p->deny_write, &c, r->search_path[i], "mandatory PATH", ENTRY_DENY_WRITE,
+                       e) < 0)
+            return -1;
+    return add_builtin_writes(p, &c, e);
+}
+
+/* The command's TMPDIR (contract 2.1): the caller's own when it lies under an allowed write path,
+ * else the fixed place as a private tmpfs. */
+static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err *e)
+{
+    char real[PATH_MAX];
+    p->tmpdir = r->own_tmpdir;
+    if (p->settings->filesystem_disabled)
+        return 0;
+    if (r->own_tmpdir && realpath(r->own_tmpdir, real))
+        for (size_t i = 0; i < p->allow_write.count; i++)
+            if (path_is_beneath(str_of(real), str_of(p->allow_write.items[i].path)))
+                return 0;
+    const char *wanted = r->caller_tmpdir ? r->caller_tmpdir : "/tmp/claude";
+    if (wanted[0] != '/')
+        return err_set(e, E_INPUT, 0, "the directory for TMPDIR, '%s', is not absolute", wanted);
+    struct places found = { 0 };
+    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+    if (places_add(&found, &c, wanted, "built-in TMPDIR", ENTRY_DENY_READ, e) < 0)
+        return -1;
+    struct place at = found.items[0];
+    places_release(&found);
+    if (at.exists && !at.is_directory)
+        return err_set(e, E_SANDBOX, ENOTDIR, "TMPDIR '%s'", at.path);
+    p->tmpdir = at.path;
+    p->tmpdir_missing = !at.exists;
+    return 0;
+}
+
+static void plan_network(struct plan *p, const struct plan_request *r)
+{
+    const struct settings *s = p->settings;
+    const struct egress_policy *policy = &s->egress;
+    bool can_ask = r->can_ask && !policy->strict_allowlist;
+    p->network = policy->allowed.count > 0 || can_ask;
+    p->transparent = p->network && s->transparent != SETTING_OFF && policy->http_proxy_port == 0;
+    p->netns = (struct netns_options){ .proxy = true, .transparent = p->transparent,
+                                       .redirect_all_literals = can_ask };
+    size_t room = policy->allowed.count;
+    struct ip_block *literals = arena_get(&p->arena, room * sizeof *literals);
+    uint16_t *ports = arena_get(&p->arena, room * sizeof *ports);
+    size_t n = 0;
+    for (size_t i = 0; literals && ports && i < room; i++) {
+        const struct domain_pattern *d = &policy->allowed.items[i];
+        if (d->any || d->wildcard || !d->host.is_ip || d->host.ip.family != AF_INET)
+            continue;
+        literals[n] = (struct ip_block){ d->host.ip, 32 };
+        ports[n++] = d->port;
+    }
+    p->netns.literals = literals;
+    p->netns.literal_ports = ports;
+    p->netns.literal_count = n;
+}
+
+static uint64_t or_default(uint64_t value, uint64_t fallback)
+{
+    return value ? value : fallback;
+}
+
+static void plan_limits(struct plan *p)
+{
+    const struct settings_limits *l = &p->settings->limits;
+    struct sysinfo info = { 0 };
+    uint64_t memory = UINT64_MAX;
+    if (sysinfo(&info) == 0) {
+        /* 75 % of what is free at start, 1 GiB at least (contract 4.1). Buffers count as free. */
+        memory = ((uint64_t)info.freeram + info.bufferram) * info.mem_unit / 4 * 3;
+        if (memory < (1ull << 30))
+            memory = 1ull << 30;
+    }
+    p->limits = (struct cgroup_limits){
+        .memory = or_default(l->memory, memory),
+        .pids = or_default(l->pids, 1024),
+        .cpu_percent = or_default(l->cpu_percent, UINT64_MAX),
+        .cpu_weight = l->cpu_weight,
+        .io_weight = l->io_weight,
+    };
+}
+
+static int plan_layers(struct plan *p, struct err *e)
+{
+    for (size_t i = 0; i < p->settings->degraded.count; i++) {
+        int layer = layer_find(p->settings->degraded.items[i]);
+        if (layer < 0)
+            return err_set(e, E_INPUT, 0, "x.degraded: '%s' is no layer",
+                           p->settings->degraded.items[i]);
+        p->accepted[layer] = true;
+    }
+    return 0;
+}
+
+static void plan_seccomp(struct plan *p)
+{
+    const struct settings *s = p->settings;
+    p->seccomp = (struct seccomp_choice){
+        .preset = (int)s->seccomp_preset,
+        .nested_user_namespaces = s->nested_user_namespaces,
+        .no_setid = s->no_setid,
+        .notify = true,
+        .allow = s->seccomp_allow.count ? s->seccomp_allow.items : NULL,
+        .deny = s->seccomp_deny.count ? s->seccomp_deny.items : NULL,
+    };
+}
+
+int plan_build(struct plan *p, const struct plan_request *request, struct err *e)
+{
+    *p = (struct plan){ .settings = request->settings };
+    arena_init(&p->arena, ARENA_LIMIT);
+    if (plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
+        resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
+        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0) {
+        plan_release(p);
+        return -1;
+    }
+    plan_network(p, request);
+    plan_limits(p);
+    plan_seccomp(p);
+    return 0;
+}
+
+void plan_release(struct plan *p)
+{
+    places_release(&p->deny_read);
+    places_release(&p->allow_read);
+    places_release(&p->allow_write);
+    places_release(&p->deny_write);
+    later_patterns_release(&p->later_write);
+    later_patterns_release(&p->later_read);
+    free(p->mounts);
+    free(p->hidden);
+    arena_release(&p->arena);
+    *p = (struct plan){ 0 };
+}

@@ -1,0 +1,105 @@
+/* plan.h - everything that one run will do, as data.
+ *
+ * settings -> plan -> check -> apply. The plan looks at the machine but changes nothing; it can be
+ * printed (`postern run --explain`) and is compared in unit tests without any right. init.c and
+ * mounts.c carry it out in order.
+ */
+#pragma once
+
+#include "core/filerules.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/entries.h"
+#include "sandbox/layers.h"
+#include "sandbox/netns.h"
+#include "sandbox/seccomp.h"
+#include "sandbox/settings.h"
+
+#include <stdio.h>
+
+enum mount_kind {
+    MOUNT_WRITE,          /* the host's tree, writable */
+    MOUNT_READ_ONLY,      /* the host's tree, read-only over itself */
+    MOUNT_HIDE_DIRECTORY, /* an empty directory */
+    MOUNT_HIDE_FILE,      /* a file that nobody can open */
+    MOUNT_REOPEN,         /* the host's tree, read-only, inside a hidden directory */
+    MOUNT_PRIVATE,        /* a tmpfs of the run's own, gone at exit */
+    MOUNT_BIND,           /* x.filesystem.readOnlyBind: `source` at `path` */
+};
+
+struct plan_mount {
+    enum mount_kind kind;
+    const char *path;   /* where, inside; canonical */
+    const char *source; /* MOUNT_BIND: host path */
+    const char *rule;   /* the settings entry, "built-in ..." or "mandatory ..." */
+    dev_t device;       /* identity of what stood there when the plan was made */
+    ino_t inode;
+    bool is_directory;
+    bool no_exec;       /* x.filesystem.noExec */
+    bool writable;      /* MOUNT_HIDE_DIRECTORY inside an allowed write path */
+    uint64_t size;      /* MOUNT_PRIVATE: bytes */
+};
+
+/* A hidden path for Landlock: rules go on its siblings instead (contract 3.4.4). */
+struct plan_hidden {
+    const char *path;
+    bool parent_writable; /* siblings cannot be used; init watches and covers instead */
+    bool is_directory;
+};
+
+struct plan {
+    struct arena arena;
+    const struct settings *settings;
+    const char *cwd;         /* canonical working directory */
+    const char *home;        /* first home directory, or NULL */
+    const char *homes[2];
+    size_t home_count;
+    const char *tmpdir;      /* the command's TMPDIR */
+    bool tmpdir_missing;     /* the host has no such directory: it is overlaid into its parent */
+
+    struct plan_mount *mounts; /* owned; parents before children */
+    size_t mount_count, mount_room;
+    struct plan_hidden *hidden; /* owned */
+    size_t hidden_count;
+    struct file_rules rules;    /* for the warden; arrays owned by the plan */
+    struct file_rule_path *unix_connect, *unix_bind;
+    size_t unix_connect_count, unix_bind_count;
+    const char **exec_only;     /* canonical; NULL-terminated or NULL */
+
+    bool network;               /* some host may be reached, or somebody can be asked */
+    bool transparent;
+    struct netns_options netns; /* arrays owned by the plan */
+    struct cgroup_limits limits;
+    struct seccomp_choice seccomp;
+    bool disabled_layers[LAYERS]; /* --disable-layer, debug builds only */
+    bool accepted[LAYERS];        /* --allow-degraded and x.degraded */
+    bool required[LAYERS];        /* --require */
+
+    /* Owned places; the arrays above point into their strings. */
+    struct places deny_read, allow_read, allow_write, deny_write;
+    struct later_patterns later_write, later_read;
+};
+
+struct plan_request {
+    const struct settings *settings;
+    const char *cwd;              /* NULL: take it from the system */
+    const char *home_variable;    /* $HOME, may be NULL or odd */
+    const char *caller_tmpdir;    /* $TMPDIR, CLAUDE_CODE_TMPDIR ... already chosen, or NULL */
+    const char *own_tmpdir;       /* the caller's own $TMPDIR, kept when it is allowed, or NULL */
+    char *const *search_path;     /* directories of the caller's PATH, NULL-terminated */
+    const char *const *own_files; /* settings file, rules.d, our programs: never writable (T24) */
+    size_t own_file_count;
+    bool can_ask;
+    void (*warn)(void *ctx, const char *text);
+    void *warn_ctx;
+};
+
+/* Fills *p. Fails with E_INPUT (settings that cannot be meant) or E_SANDBOX (exit 125). */
+int plan_build(struct plan *p, const struct plan_request *request, struct err *e);
+void plan_release(struct plan *p);
+
+/* --explain, for people and as one JSON object. */
+void plan_print(const struct plan *p, FILE *out);
+void plan_print_json(const struct plan *p, FILE *out);
+
+/* "read-write", "hidden directory" ... for messages. */
+const char *mount_kind_name(enum mount_kind kind);

@@ -1,0 +1,135 @@
+#include "sandbox/spawner.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/boss.h"
+#include "sandbox/capabilities.h"
+#include "sandbox/confine.h"
+#include "sandbox/init.h"
+#include "sandbox/warden.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+struct spawner {
+    const struct spawner_setup *setup;
+    int orders, failure;
+};
+
+static void answer(const struct spawner *s, enum boss_kind kind, int number, uint32_t tag,
+                   const char *text)
+{
+    struct boss_message m = { .kind = kind, .number = number, .tag = tag };
+    struct err e;
+    m.length = (uint32_t)snprintf(m.body, sizeof m.body, "%s", text);
+    if (m.length >= sizeof m.body)
+        m.length = sizeof m.body - 1;
+    if (boss_send(s->orders, &m, NULL, 0, &e) < 0)
+        _exit(125); /* the supervisor is gone, and the sandbox ends with it */
+}
+
+/* Starts one command that the supervisor asked for, and wards it. */
+static void obey(struct spawner *s, struct warden *w, const struct boss_message *m, const int *fds,
+                 size_t fd_count)
+{
+    struct err e = { 0 };
+    struct command c;
+    AUTO_FREE char *text = NULL;
+    pid_t pid = 0;
+    int listener = -1;
+    if (m->kind != BOSS_COMMAND || fd_count != 5) {
+        answer(s, BOSS_REFUSED, EBADMSG, m->tag, "not an order");
+        return;
+    }
+    /* fds: image, stdin, stdout, stderr, failure pipe of this command */
+    if (command_from_image(fds[0], &c, &text, &e) < 0) {
+        answer(s, BOSS_REFUSED, e.os, m->tag, e.text);
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        c.stdio[i] = fds[i + 1];
+    int result = command_start(s->setup->plan, s->setup->filter, &c, fds[4], &pid, &listener, &e);
+    free((void *)c.argv);
+    free((void *)c.environment);
+    if (result == 0 && listener >= 0 && warden_add(w, listener, &e) < 0)
+        result = -1; /* its notified calls fail with ENOSYS: it can do no harm */
+    if (result < 0)
+        answer(s, BOSS_REFUSED, e.os, m->tag, e.text);
+    else
+        answer(s, BOSS_STARTED, pid, m->tag, "");
+}
+
+static void on_order(struct warden *w, void *ctx)
+{
+    struct spawner *s = ctx;
+    struct boss_message m;
+    struct err e = { 0 };
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    int got = boss_receive(s->orders, &m, fds, &fd_count, &e);
+    if (got < 0)
+        _exit(0); /* the supervisor has ended: so does everything inside */
+    if (got > 0)
+        obey(s, w, &m, fds, fd_count);
+    for (size_t i = 0; i < fd_count; i++)
+        close(fds[i]);
+}
+
+static _Noreturn void fail(const struct spawner *s, const struct err *e)
+{
+    struct command_failure f = { .stage = 1, .os = e->os };
+    snprintf(f.text, sizeof f.text, "%s", e->text);
+    if (write(s->failure, &f, sizeof f) < 0)
+        log_error("%s", e->text);
+    _exit(125);
+}
+
+_Noreturn void spawner_main(const struct spawner_setup *setup)
+{
+    struct spawner s = { setup, setup->orders, setup->failure };
+    const struct plan *p = setup->plan;
+    struct err e = { 0 };
+    struct warden *w = NULL;
+    pid_t pid = 0;
+    int listener = -1;
+    if (confine_warden(p, &e) < 0)
+        fail(&s, &e);
+    if (capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
+        fail(&s, &e);
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) {
+        err_set(&e, E_SANDBOX, errno, "close the warden to inspection");
+        fail(&s, &e);
+    }
+    struct warden_options options = {
+        .rules = &p->rules,
+        .unix_connect = p->unix_connect,
+        .unix_bind = p->unix_bind,
+        .unix_connect_count = p->unix_connect_count,
+        .unix_bind_count = p->unix_bind_count,
+        .all_unix_sockets = p->settings->all_unix_sockets,
+        .no_setid = p->settings->no_setid,
+        .report = setup->report,
+        .report_allowed = setup->report_allowed,
+    };
+    if (warden_new(&options, &w, &e) < 0)
+        fail(&s, &e);
+    if (setup->first &&
+        command_start(p, setup->filter, setup->first, s.failure, &pid, &listener, &e) < 0)
+        fail(&s, &e);
+    if (pid && write(setup->born, &pid, sizeof pid) != (ssize_t)sizeof pid)
+        _exit(125);
+    if (pid)
+        answer(&s, BOSS_STARTED, pid, 0, "");
+    close(setup->born);
+    fd_drop(&s.failure);
+    if (stdio_drop(&e) < 0)
+        _exit(125);
+    if (listener >= 0 && warden_add(w, listener, &e) < 0)
+        _exit(125);
+    if (warden_run(w, s.orders, on_order, &s, &e) < 0)
+        _exit(125);
+    _exit(0);
+}

@@ -1,0 +1,24 @@
+/* spawner.h - the process that starts commands and is their warden.
+ *
+ * A child of init. It enters the outer Landlock domain first, so that every command inherits it and
+ * so that what the warden does in a command's place stays inside it too; keeps CAP_SYS_PTRACE towards
+ * the sandbox and nothing else; then starts the first command and serves its notifications, and takes
+ * orders for further commands (the worker's case) from the supervisor.
+ */
+#pragma once
+
+#include "sandbox/command.h"
+
+struct spawner_setup {
+    const struct plan *plan;
+    const struct seccomp_program *filter;
+    const struct command *first; /* NULL: only orders */
+    int orders;                  /* SEQPACKET to the supervisor, owned */
+    int report;                  /* warden's reports, owned */
+    int failure;                 /* failure pipe, owned */
+    int born;                    /* pipe to init: the first command's pid; owned */
+    bool report_allowed;         /* the audit log wants allowed calls too */
+};
+
+/* Never returns: ends when no command is left and no order can come. */
+_Noreturn void spawner_main(const struct spawner_setup *setup);
