@@ -6,28 +6,42 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
+#include <string.h>
 #include <sys/socket.h>
+
+void netlink_init(struct netlink *n, char *bytes, size_t room)
+{
+    *n = (struct netlink){ .bytes = bytes, .room = room };
+}
+
+static void add(struct netlink *n, const void *data, size_t size)
+{
+    CHECK(size <= n->room - n->used);
+    if (size)
+        memcpy(n->bytes + n->used, data, size);
+    n->used += size;
+}
 
 /* The kernel reads headers and attributes at multiples of four bytes. */
 static void pad(struct netlink *n)
 {
     static const char zeros[NLMSG_ALIGNTO];
-    size_t over = n->bytes.n % NLMSG_ALIGNTO;
+    size_t over = n->used % NLMSG_ALIGNTO;
     if (over)
-        buf_add(&n->bytes, (struct str){ zeros, NLMSG_ALIGNTO - over });
+        add(n, zeros, NLMSG_ALIGNTO - over);
 }
 
-/* Headers are read and written by copy: the buffer moves when it grows. */
+/* Headers are read and written by copy: the room need not be aligned. */
 static struct nlmsghdr open_header(const struct netlink *n)
 {
     struct nlmsghdr head;
-    memcpy(&head, n->bytes.p + n->message, sizeof head);
+    memcpy(&head, n->bytes + n->message, sizeof head);
     return head;
 }
 
 static void set_open_header(struct netlink *n, struct nlmsghdr head)
 {
-    memcpy(n->bytes.p + n->message, &head, sizeof head);
+    memcpy(n->bytes + n->message, &head, sizeof head);
 }
 
 static void end_message(struct netlink *n)
@@ -35,7 +49,7 @@ static void end_message(struct netlink *n)
     if (n->sequence == 0)
         return;
     struct nlmsghdr head = open_header(n);
-    head.nlmsg_len = (uint32_t)(n->bytes.n - n->message);
+    head.nlmsg_len = (uint32_t)(n->used - n->message);
     set_open_header(n, head);
 }
 
@@ -43,12 +57,12 @@ void netlink_message(struct netlink *n, uint16_t type, uint16_t flags, const voi
                      size_t head_size)
 {
     end_message(n);
-    n->message = n->bytes.n;
+    n->message = n->used;
     struct nlmsghdr own = { .nlmsg_type = type,
                             .nlmsg_flags = NLM_F_REQUEST | flags,
                             .nlmsg_seq = ++n->sequence };
-    buf_add(&n->bytes, (struct str){ (const char *)&own, sizeof own });
-    buf_add(&n->bytes, (struct str){ head, head_size });
+    add(n, &own, sizeof own);
+    add(n, head, head_size);
     pad(n);
 }
 
@@ -56,8 +70,8 @@ void netlink_put(struct netlink *n, uint16_t type, const void *data, size_t size
 {
     CHECK(size < UINT16_MAX - NLA_HDRLEN);
     struct nlattr head = { .nla_len = (uint16_t)(NLA_HDRLEN + size), .nla_type = type };
-    buf_add(&n->bytes, (struct str){ (const char *)&head, sizeof head });
-    buf_add(&n->bytes, (struct str){ data, size });
+    add(n, &head, sizeof head);
+    add(n, data, size);
     pad(n);
 }
 
@@ -78,19 +92,19 @@ void netlink_put_be32(struct netlink *n, uint16_t type, uint32_t value)
 
 size_t netlink_nest(struct netlink *n, uint16_t type)
 {
-    size_t at = n->bytes.n;
+    size_t at = n->used;
     netlink_put(n, type | NLA_F_NESTED, NULL, 0);
     return at;
 }
 
 void netlink_unnest(struct netlink *n, size_t nest)
 {
-    size_t size = n->bytes.n - nest;
+    size_t size = n->used - nest;
     CHECK(size < UINT16_MAX);
     struct nlattr head;
-    memcpy(&head, n->bytes.p + nest, sizeof head);
+    memcpy(&head, n->bytes + nest, sizeof head);
     head.nla_len = (uint16_t)size;
-    memcpy(n->bytes.p + nest, &head, sizeof head);
+    memcpy(n->bytes + nest, &head, sizeof head);
 }
 
 void netlink_acknowledge(struct netlink *n)
@@ -127,7 +141,7 @@ int netlink_send(struct netlink *n, int protocol, struct err *e)
     AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return err_set(e, E_SANDBOX, errno, "netlink socket");
-    if (send(fd, n->bytes.p, n->bytes.n, 0) < 0)
+    if (send(fd, n->bytes, n->used, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "netlink send");
     for (;;) {
         _Alignas(struct nlmsghdr) char answers[4096];
@@ -139,10 +153,4 @@ int netlink_send(struct netlink *n, int protocol, struct err *e)
         if (done)
             return done < 0 ? -1 : 0;
     }
-}
-
-void netlink_release(struct netlink *n)
-{
-    buf_release(&n->bytes);
-    *n = (struct netlink){ 0 };
 }

@@ -188,7 +188,9 @@ static void route_everything_to_loopback(struct netlink *n)
 
 static int routes_make(struct err *e)
 {
-    AUTO_NETLINK n = { 0 };
+    char room[512];
+    struct netlink n;
+    netlink_init(&n, room, sizeof room);
     route_everything_to_loopback(&n);
     route_rule(&n, IPPROTO_TCP, 0);
     route_rule(&n, IPPROTO_UDP, DNS_PORT);

@@ -24,7 +24,8 @@ enum {
     PORT_DESTINATION = 2,
     DNS_PORT = 53,
     ICMP_PORT_UNREACHABLE = 3,
-    BATCH_BYTES = 64 << 10, /* a request larger than the socket's send buffer is refused */
+    BATCH_ROOM = 16 << 10, /* bytes; on the stack, and well below the socket's send buffer */
+    BATCH_FULL = BATCH_ROOM - 1024, /* one more rule and the end still fit */
 };
 
 static struct ip_block block_of(uint32_t base, unsigned bits)
@@ -310,19 +311,25 @@ static void base_rules(struct netlink *n, const struct nftables_redirect *r)
     redirect_tcp(n, r->all_literals ? NULL : &block, 0, r->transparent_port);
 }
 
+static void batch_begin(struct netlink *n, char *room)
+{
+    netlink_init(n, room, BATCH_ROOM);
+    batch_mark(n, NFNL_MSG_BATCH_BEGIN);
+}
+
 int nftables_redirect(const struct nftables_redirect *r, struct err *e)
 {
-    AUTO_NETLINK n = { 0 };
-    batch_mark(&n, NFNL_MSG_BATCH_BEGIN);
+    char room[BATCH_ROOM];
+    struct netlink n;
+    batch_begin(&n, room);
     base_rules(&n, r);
     for (size_t i = 0; i < r->literal_count && !r->all_literals; i++) {
         if (r->literals[i].base.family != AF_INET)
             continue;
-        if (n.bytes.n > BATCH_BYTES) {
+        if (n.used > BATCH_FULL) {
             if (batch_send(&n, e) < 0)
                 return -1;
-            netlink_release(&n);
-            batch_mark(&n, NFNL_MSG_BATCH_BEGIN);
+            batch_begin(&n, room);
         }
         redirect_tcp(&n, &r->literals[i], r->literal_ports[i], r->transparent_port);
     }
