@@ -15,7 +15,7 @@ struct http1_forward {
     char *const *drop; /* names of further fields that stay behind, NULL-terminated, or NULL */
     bool upgrade;      /* pass Upgrade on, with "Connection: upgrade" */
     bool close;        /* say "Connection: close" */
-    int peer_minor;    /* HTTP/1.minor of whoever gets this; 0 cannot take chunks */
+    int peer_minor;    /* response: HTTP/1.minor of the client; 0 cannot take chunks */
 };
 
 /* Appends the head. Returns how the body has to be framed: HTTP1_LENGTH as in the head, HTTP1_CHUNKED
