@@ -1,0 +1,82 @@
+/* proxy-int.h - what the files of the proxy share. */
+#pragma once
+
+#include "base/buf.h"
+#include "egress/answer.h"
+#include "egress/credential.h"
+#include "egress/names.h"
+#include "egress/own.h"
+#include "egress/proxy.h"
+#include "egress/rate.h"
+#include "io/relay.h"
+#include "io/timer.h"
+#include "io/watch.h"
+
+enum {
+    LISTENERS_MAX = 16,
+    TOKEN_MAX = 128,
+    RELAY_PIPES = 192, /* 96 MiB of pipes at most, in all */
+    LOOKUPS_PER_SECOND = 50,
+    LOOKUP_BURST = 200, /* T12: names as a channel */
+    QUERIES_PER_SECOND = 200,
+    QUERY_BURST = 1000
+};
+
+struct egress {
+    struct loop *loop;
+    struct relay_room room;
+    struct tls_client *tls;
+    size_t buffered; /* bytes in the buffers of all clients */
+    struct own_addresses own;
+};
+
+struct listener {
+    struct egress_sandbox *sandbox;
+    enum egress_listener kind;
+    struct watch *watch;
+};
+
+struct client;
+struct question;
+struct upstream;
+struct resolver;
+
+struct egress_sandbox {
+    struct egress *egress;
+    struct egress_policy policy;
+    char token[TOKEN_MAX + 1];
+    bool can_ask;
+    struct egress_hooks hooks;
+    struct listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+    struct client *clients; /* all that are not closed */
+    size_t client_count;
+    struct question *questions;
+    uint64_t last_question;
+    struct upstream *idle; /* connections that may carry another request */
+    size_t idle_count;
+    struct names *names;       /* NULL without resolver and transparent listener */
+    struct resolver *resolver; /* NULL without dns listeners */
+    struct rate lookups, queries;
+    struct egress_totals totals;
+};
+
+/* What somebody wants to reach, and who. */
+struct want {
+    struct host host;
+    uint16_t port;
+    enum egress_method method;
+    uint16_t client_port;
+    const char *user; /* lives as long as the want */
+};
+
+/* Tells the embedder what was decided. False when it could not be recorded. `violation_kind` is the
+ * first word of the violation line of a denial; NULL = "network-outbound". */
+bool egress_report(struct egress_sandbox *s, const struct want *want, bool denied, const char *rule,
+                   const char *reason, const char *violation_kind);
+
+/* Counts bytes that leave (`out`) or come in. False once maxBytesOut is used up. */
+bool egress_count(struct egress_sandbox *s, bool out, size_t n);
+
+/* Listeners accept again when a connection has gone. */
+void egress_accept_interest(struct egress_sandbox *s);
