@@ -5,7 +5,7 @@
  * frame. The proxy parses hostile bytes, so the supervisor checks every frame like any peer's.
  *
  *   supervisor -> proxy
- *     {"t":"config","settings":TEXT,"strict":BOOL,"profile":TEXT?,"token":HEX,"user_key":TEXT,"ask":BOOL,
+ *     {"t":"config","settings":TEXT,"strict":BOOL,"profile":TEXT?,"token":HEX,"ask":BOOL,"transparent":BOOL,
  *      "listeners":["http","http","socks","socks","transparent","dns-udp","dns-tcp"]}
  *         first frame; carries one listening socket per entry of "listeners", in that order
  *     {"t":"update","settings":TEXT}        live update (contract 6); applies to the next connection

@@ -9,6 +9,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 /* Above this many siblings a hidden path is left to the mounts alone: each rule costs 3-4 us. */
@@ -17,20 +19,39 @@ enum { SIBLINGS_MAX = 4096 };
 struct rules {
     const struct plan *plan;
     int ruleset, abi;
-    uint64_t read;    /* rights of what may be read */
+    uint64_t read; /* rights of what may be read */
     size_t siblings;
 };
 
-static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+static struct rules rules_of(const struct plan *p, int ruleset)
 {
-    AUTO_FD at = path_open(path);
-    if (at < 0) /* gone meanwhile, or hidden by a mount: no rule means no access */
-        return errno == ENOENT || errno == EACCES || errno == ENOTDIR || errno == ELOOP
+    return (struct rules){ .plan = p,
+                           .ruleset = ruleset,
+                           .abi = landlock_abi(),
+                           .read = p->exec_only ? LL_READ_FILE | LL_READ_DIR : LL_READ };
+}
+
+/* Nothing there, or nothing that may be looked at: no rule means no access. */
+static bool is_out_of_reach(int os)
+{
+    return os == ENOENT || os == EACCES || os == ENOTDIR || os == ELOOP;
+}
+
+static int allow_at(struct rules *r, int dir, const char *path, uint64_t access, struct err *e)
+{
+    AUTO_FD at = path_open_at(dir, path);
+    if (at < 0)
+        return is_out_of_reach(errno)
                    ? 0
                    : err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", path);
     if (landlock_allow_path(r->ruleset, r->abi, at, access, e) < 0)
         return err_while(e, "layer landlock: '%s'", path);
     return 0;
+}
+
+static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+{
+    return allow_at(r, AT_FDCWD, path, access, e);
 }
 
 /* Hidden paths in directories that the command may write are covered by mounts only: a rule per
@@ -77,36 +98,67 @@ static int allow_reads(struct rules *r, const char *path, struct err *e)
             result = allow(r, path, r->read, e);
             break;
         } else {
-            result = allow(r, buf_text(&child), r->read, e);
+            result = allow_at(r, dirfd(d), entry->d_name, r->read, e);
         }
     }
     closedir(d);
     return result;
 }
 
-static int allow_mounts(struct rules *r, struct err *e)
+/* The host's trees that the plan opens; what is opened for writing must be what the plan saw (T29). */
+static int allow_trees(struct rules *r, struct err *e)
 {
     for (size_t i = 0; i < r->plan->mount_count; i++) {
         const struct plan_mount *m = &r->plan->mounts[i];
-        int result = 0;
-        if (m->kind == MOUNT_REOPEN || m->kind == MOUNT_BIND)
-            result = allow_reads(r, m->path, e);
-        else if (m->kind == MOUNT_WRITE)
-            result = allow_reads(r, m->path, e) < 0 ? -1 : allow(r, m->path, LL_WRITE, e);
-        else if (m->kind == MOUNT_PRIVATE || (m->kind == MOUNT_HIDE_DIRECTORY && m->writable))
-            result = allow(r, m->path, r->read | LL_WRITE, e);
-        if (result < 0)
+        if (m->kind == MOUNT_REOPEN && allow_reads(r, m->path, e) < 0)
+            return -1;
+        if (m->kind == MOUNT_BIND && allow_reads(r, m->source, e) < 0)
+            return -1;
+        if (m->kind != MOUNT_WRITE)
+            continue;
+        struct stat st;
+        AUTO_FD at = path_open(m->path);
+        if (at < 0 || fstat(at, &st) < 0)
+            return err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", m->path);
+        if (st.st_dev != m->device || st.st_ino != m->inode)
+            return err_set(e, E_SANDBOX, 0,
+                           "layer landlock: '%s' was replaced while the sandbox was being built",
+                           m->path);
+        if (allow_reads(r, m->path, e) < 0 ||
+            landlock_allow_path(r->ruleset, r->abi, at, LL_WRITE, e) < 0)
             return -1;
     }
     return 0;
 }
 
-/* With the mount layer off (debug builds) the allowed roots still need their rights. */
-static int allow_roots(struct rules *r, struct err *e)
+static int allow_private(struct rules *r, struct err *e)
 {
-    for (size_t i = 0; i < r->plan->rules.write_root_count; i++)
-        if (allow(r, r->plan->rules.write_roots[i].path, LL_WRITE, e) < 0)
+    for (size_t i = 0; i < r->plan->mount_count; i++) {
+        const struct plan_mount *m = &r->plan->mounts[i];
+        bool ours = m->kind == MOUNT_PRIVATE || (m->kind == MOUNT_HIDE_DIRECTORY && m->writable);
+        if (ours && allow(r, m->path, r->read | LL_WRITE, e) < 0)
             return -1;
+    }
+    return 0;
+}
+
+/* Places where a file system of ours stands over the host's: rules on the host's directory below do
+ * not count there. */
+static int allow_covered(struct rules *r, struct err *e)
+{
+    char real[PATH_MAX];
+    if (allow(r, "/proc", r->read, e) < 0 || allow(r, "/dev", r->read, e) < 0)
+        return -1;
+    if (r->plan->transparent && realpath("/etc/resolv.conf", real) &&
+        allow(r, real, LL_READ_FILE, e) < 0)
+        return -1;
+    bool exact;
+    AUTO_FREE char *parent = str_dup(str_of(r->plan->tmpdir_missing ? r->plan->tmpdir : ""));
+    for (char *slash = strrchr(parent, '/'); slash && slash != parent; slash = strrchr(parent, '/')) {
+        *slash = '\0';
+        if (!hidden_beneath(r->plan, str_of(parent), &exact) && allow(r, parent, r->read, e) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -131,26 +183,40 @@ static int allow_executables(struct rules *r, struct err *e)
     return 0;
 }
 
-int confine_warden(const struct plan *p, struct err *e)
+int confine_open(const struct plan *p, int *ruleset, struct err *e)
 {
-    struct rules r = { .plan = p, .abi = landlock_abi() };
+    int abi = landlock_abi();
+    *ruleset = -1;
     if (p->disabled_layers[LAYER_LANDLOCK] || p->settings->filesystem_disabled)
         return 0;
-    if (r.abi == 0)
+    if (abi == 0)
         return p->accepted[LAYER_LANDLOCK]
                    ? 0
                    : err_set(e, E_SANDBOX, ENOSYS,
                              "layer landlock: this kernel has no Landlock (5.13 or newer, and in "
                              "lsm=); --allow-degraded=landlock runs without it");
-    r.read = p->exec_only ? LL_READ_FILE | LL_READ_DIR : LL_READ;
     struct landlock_wants wants = { .files = LL_READ | LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK };
-    AUTO_FD ruleset = landlock_ruleset(r.abi, wants, e);
+    *ruleset = landlock_ruleset(abi, wants, e);
+    return *ruleset < 0 ? err_while(e, "layer landlock") : 0;
+}
+
+int confine_allow_host(const struct plan *p, int ruleset, struct err *e)
+{
+    struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
-        return err_while(e, "layer landlock");
-    r.ruleset = ruleset;
-    if (allow_reads(&r, "/", e) < 0 || allow(&r, "/", LL_READ_DIR, e) < 0 ||
-        allow_mounts(&r, e) < 0 || allow_roots(&r, e) < 0 || allow_devices(&r, e) < 0 ||
-        allow_executables(&r, e) < 0)
+        return 0;
+    return allow_reads(&r, "/", e) < 0 || allow(&r, "/", LL_READ_DIR, e) < 0 ||
+                   allow_trees(&r, e) < 0 || allow_executables(&r, e) < 0
+               ? -1
+               : 0;
+}
+
+int confine_warden(const struct plan *p, int ruleset, struct err *e)
+{
+    struct rules r = rules_of(p, ruleset);
+    if (ruleset < 0)
+        return 0;
+    if (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0 || allow_devices(&r, e) < 0)
         return -1;
     return landlock_enter(ruleset, e) < 0 ? err_while(e, "layer landlock") : 0;
 }

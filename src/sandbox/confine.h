@@ -10,8 +10,17 @@
 #include "base/err.h"
 #include "sandbox/plan.h"
 
-/* Puts the caller into the outer domain; the mounts must be in place and no_new_privs set. */
-int confine_warden(const struct plan *p, struct err *e);
+/* A rule set for the outer domain, close-on-exec. *ruleset is -1 when there is to be none (files not
+ * restricted, or the layer accepted as missing). */
+int confine_open(const struct plan *p, int *ruleset, struct err *e);
+
+/* Adds what the host's own files need. The supervisor does this while init mounts, because rules hold
+ * on inodes and a rule for each sibling of a hidden path takes its time. */
+int confine_allow_host(const struct plan *p, int ruleset, struct err *e);
+
+/* Adds what exists only inside (devices, private directories) and puts the caller into the domain;
+ * the mounts must be in place and no_new_privs set. */
+int confine_warden(const struct plan *p, int ruleset, struct err *e);
 
 /* Puts the caller into the inner domain. */
 int confine_command(const struct plan *p, struct err *e);

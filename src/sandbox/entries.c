@@ -107,6 +107,7 @@ static int add_found(struct places *p, const struct entry_context *c, const char
     if (st) {
         at->exists = true;
         at->is_directory = S_ISDIR(st->st_mode);
+        at->is_link = S_ISLNK(st->st_mode);
         at->device = st->st_dev;
         at->inode = st->st_ino;
         at->many_links = S_ISREG(st->st_mode) && st->st_nlink > 1;
@@ -334,7 +335,7 @@ static int resolve_one(const struct entry_context *c, const struct settings_entr
     }
     fold(c->cwd, buf_str(&spelled), &path);
     bool is_pattern = !entry->literal && has_pattern_bytes(text);
-    /* "dir/**" means the directory itself. */
+    /* A trailing double star means the directory itself. */
     if (is_pattern && str_ends(buf_str(&path), STR("/**"))) {
         struct str head = { path.p, path.n - 3 };
         if (!has_pattern_bytes(head)) {

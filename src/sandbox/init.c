@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -87,11 +88,11 @@ static int map_identity(const struct init_setup *s, struct err *e)
     return write_text("/proc/self/gid_map", map, e);
 }
 
-/* Everything but our own four sockets and the standard ones is closed at once, so that neither we nor
+/* Everything but our own sockets and the standard ones is closed at once, so that neither we nor
  * the command hold a descriptor of the caller's (T10). */
 static int close_others(const struct init_setup *s, struct err *e)
 {
-    int keep[] = { s->boss, s->orders, s->report, s->failure };
+    int keep[] = { s->boss, s->orders, s->report, s->failure, s->ruleset };
     enum { N = sizeof keep / sizeof *keep };
     for (int a = 0; a < N; a++)
         for (int b = a + 1; b < N; b++)
@@ -101,7 +102,7 @@ static int close_others(const struct init_setup *s, struct err *e)
                 keep[b] = t;
             }
     unsigned from = 3;
-    for (int a = 0; a <= N; a++) {
+    for (int a = s->ruleset < 0 ? 1 : 0; a <= N; a++) {
         unsigned to = a < N ? (unsigned)keep[a] - 1 : ~0u;
         if (from <= to && syscall(SYS_close_range, from, to, 0) < 0)
             return err_set(e, E_SANDBOX, errno, "close inherited descriptors");
@@ -146,7 +147,10 @@ static int build_files(struct init *i, struct err *e)
     if (!p->settings->nested_user_namespaces &&
         write_text("/proc/sys/user/max_user_namespaces", "0", e) < 0)
         return -1;
-    if (mounts_apply(p, &work, e) < 0)
+    mode_t mask = umask(0); /* the caller's must not thin out the modes of what we make */
+    int made = mounts_apply(p, &work, e);
+    umask(mask);
+    if (made < 0)
         return -1;
     if (work.weaker_proc)
         tell(i, BOSS_DEGRADED, LAYER_MOUNT,
@@ -203,6 +207,7 @@ static int start_spawner(struct init *i, const int born[2], struct err *e)
                                    .orders = s->orders,
                                    .report = s->report,
                                    .failure = s->failure,
+                                   .ruleset = s->ruleset,
                                    .born = born[1],
                                    .report_allowed = s->report_allowed };
     spawner_main(&inner);
@@ -215,6 +220,8 @@ static int give_up_rights(struct init *i, struct err *e)
     close(i->setup->orders);
     close(i->setup->report);
     close(i->setup->failure);
+    if (i->setup->ruleset >= 0)
+        close(i->setup->ruleset);
     if (i->pty_slave >= 0)
         close(i->pty_slave);
     if (stdio_drop(e) < 0)

@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "sandbox/confine.h"
 #include "sandbox/init.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 /* The inner ends of our sockets, until init has them. */
 struct inner_ends {
     int boss, orders, report, failure;
+    int ruleset; /* shared: rules are added while init builds */
 };
 
 static void inner_drop(struct inner_ends *i)
@@ -27,6 +29,7 @@ static void inner_drop(struct inner_ends *i)
     fd_drop(&i->orders);
     fd_drop(&i->report);
     fd_drop(&i->failure);
+    fd_drop(&i->ruleset);
 }
 
 static int make_pair(int type, int *ours, int *theirs, struct err *e)
@@ -92,7 +95,8 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .boss = inner->boss,
                                 .orders = inner->orders,
                                 .report = inner->report,
-                                .failure = inner->failure };
+                                .failure = inner->failure,
+                                .ruleset = inner->ruleset };
     long pid = syscall(SYS_clone3, &how, sizeof how);
     if (pid < 0)
         return explain_clone(errno, e);
@@ -163,10 +167,13 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
     return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
 }
 
-static int build(struct launch *l, const struct launch_request *r, struct err *e)
+static int build(struct launch *l, const struct launch_request *r, struct inner_ends *inner,
+                 struct err *e)
 {
+    AUTO_FD ruleset = fd_take(&inner->ruleset);
+    inner_drop(inner); /* so that the end of init is the end of our sockets */
     bool listening = r->plan->disabled_layers[LAYER_NET], has_pty = !r->terminal;
-    if (limit(l, r, e) < 0)
+    if (limit(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
     while (!listening || !has_pty)
         if (take_building(l, r, &listening, &has_pty, e) < 0)
@@ -179,12 +186,13 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
 {
     *l = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1,
                           .pty = -1 };
-    CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1 };
+    CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
     struct seccomp_program filter;
     if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
         return -1;
-    int result = make_sockets(l, &inner, e) < 0 || clone_init(l, r, &filter, &inner, e) < 0 ||
-                         (inner_drop(&inner), build(l, r, e)) < 0
+    int result = make_sockets(l, &inner, e) < 0 ||
+                         confine_open(r->plan, &inner.ruleset, e) < 0 ||
+                         clone_init(l, r, &filter, &inner, e) < 0 || build(l, r, &inner, e) < 0
                      ? -1
                      : 0;
     seccomp_program_release(&filter);

@@ -304,7 +304,7 @@ static void plan_mount_for(struct plan *p, const struct mark *mark, struct state
         now->writable = true;
         return;
     }
-    if (!mark->place.exists)
+    if (!mark->place.exists || mark->place.is_link)
         return;
     if (now->hidden && !was.hidden) {
         bool file = !mark->place.is_directory;

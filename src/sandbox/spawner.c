@@ -95,7 +95,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     struct warden *w = NULL;
     pid_t pid = 0;
     int listener = -1;
-    if (confine_warden(p, &e) < 0)
+    if (confine_warden(p, setup->ruleset, &e) < 0)
         fail(&s, &e);
     if (capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
         fail(&s, &e);
