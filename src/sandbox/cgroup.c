@@ -1,0 +1,415 @@
+#include "sandbox/cgroup.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/cgroup_guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP_UNIFIED "/sys/fs/cgroup/unified"
+
+enum { CPU_PERIOD = 100000 /* us */, V1_SHARES_PER_WEIGHT_100 = 1024, TEXT_MAX = 4096 };
+
+/* Reads a small kernel file as text. False when it cannot be read. */
+static bool read_text(const char *path, char text[static TEXT_MAX])
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, TEXT_MAX - 1);
+    text[n < 0 ? 0 : n] = '\0';
+    return n >= 0;
+}
+
+static bool read_in(const char *dir, const char *file, char text[static TEXT_MAX])
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/%s", dir, file);
+    return read_text(buf_text(&path), text);
+}
+
+/* Writes one value into a file of a group; 0 or errno. */
+static int write_in(const char *dir, const char *file, const char *value)
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/%s", dir, file);
+    AUTO_FD fd = open(buf_text(&path), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, strlen(value)) < 0)
+        return errno;
+    return 0;
+}
+
+static bool is_cgroup2(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Finds our own group's path in one line of /proc/self/cgroup: "0::/path" for v2, "8:pids:/path" for
+ * a v1 controller (which may share its hierarchy: "cpu,cpuacct"). */
+static bool own_path(struct str lines, struct str controller, struct str *path)
+{
+    for (struct str line; str_cut(&lines, '\n', &line);) {
+        struct str number, names;
+        if (!str_cut(&line, ':', &number) || !str_cut(&line, ':', &names))
+            continue;
+        if (!controller.n && str_eq(number, STR("0"))) {
+            *path = line;
+            return true;
+        }
+        for (struct str name; controller.n && str_cut(&names, ',', &name);)
+            if (str_eq(name, controller)) {
+                *path = line;
+                return true;
+            }
+    }
+    return false;
+}
+
+/* The directory of our own group below `base`. Where the path means nothing here (a container that
+ * sees only its own part of the tree) it is `base` itself. The caller frees. */
+static char *own_dir(const char *base, struct str lines, struct str controller)
+{
+    struct str path = { 0 };
+    struct stat st;
+    AUTO_BUF dir = { 0 };
+    buf_add(&dir, str_of(base));
+    if (own_path(lines, controller, &path) && path.n > 1 && !str_starts(path, STR("/.."))) {
+        buf_add(&dir, path);
+        if (stat(buf_text(&dir), &st) < 0) {
+            buf_empty(&dir);
+            buf_add(&dir, str_of(base));
+        }
+    }
+    return buf_take(&dir);
+}
+
+static bool has_word(const char *text, struct str word)
+{
+    struct str rest = str_trim(str_of(text)), one;
+    while (str_cut(&rest, ' ', &one))
+        if (str_eq(str_trim(one), word))
+            return true;
+    return false;
+}
+
+static void keep_dir(struct cgroup *c, char *dir)
+{
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        if (!c->dirs[i]) {
+            c->dirs[i] = dir;
+            return;
+        }
+    CHECK(!"more groups than places");
+}
+
+/* mkdir; NULL when we may not. */
+static char *make_below(const char *parent, const char *name)
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/%s", parent, name);
+    return mkdir(buf_text(&path), 0755) == 0 ? buf_take(&path) : NULL;
+}
+
+/* v2: moving a process needs the right to write cgroup.procs of the common parent. */
+static bool may_move_below(const char *parent)
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/cgroup.procs", parent);
+    return access(buf_text(&path), W_OK) == 0;
+}
+
+/* The real root of the tree is the only group without a type; only there may controllers be handed
+ * to children while processes live in it. They stay handed out: other runs may use them by then. */
+static void hand_out_controllers(const char *dir)
+{
+    static const char *const words[] = { "+memory", "+pids", "+cpu", "+io" };
+    char text[TEXT_MAX];
+    if (read_in(dir, "cgroup.type", text))
+        return;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        int os = write_in(dir, "cgroup.subtree_control", words[i]);
+        if (os)
+            log_debug("cgroup: %s in %s: %s", words[i], dir, strerrordesc_np(os));
+    }
+}
+
+/* One step up; false at `base`, and at the group of a run that we are inside of. */
+static bool step_up(char *dir, const char *base)
+{
+    char *slash = strrchr(dir, '/');
+    if (strlen(dir) <= strlen(base) || str_starts(str_of(slash + 1), STR(CGROUP_PREFIX)))
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+/* The nearest group above our own that hands out controllers and lets us make a child; else the first
+ * that lets us make one at all (cgroup.kill works there, too). Nearest, so that limits which already
+ * hold for us hold for the run as well. */
+static void make_v2(struct cgroup *c, const char *base, struct str lines, const char *name)
+{
+    AUTO_FREE char *dir = own_dir(base, lines, (struct str){ 0 });
+    AUTO_FREE char *bare = NULL;
+    char given[TEXT_MAX] = "";
+    do {
+        if (strcmp(dir, base) == 0)
+            hand_out_controllers(dir);
+        if (!may_move_below(dir))
+            continue;
+        read_in(dir, "cgroup.subtree_control", given);
+        bool controls = has_word(given, STR("memory")) || has_word(given, STR("pids"));
+        char *made = controls ? make_below(dir, name) : NULL;
+        if (made) {
+            c->memory = c->memory_v2 = has_word(given, STR("memory"));
+            c->pids = c->pids_v2 = has_word(given, STR("pids"));
+            c->cpu = c->cpu_v2 = has_word(given, STR("cpu"));
+            c->v2 = true;
+            keep_dir(c, made);
+            return;
+        }
+        if (!controls && !bare)
+            bare = str_dup(str_of(dir));
+    } while (step_up(dir, base));
+    char *made = bare ? make_below(bare, name) : NULL;
+    if (made) {
+        c->v2 = true;
+        keep_dir(c, made);
+    }
+}
+
+static bool make_v1(struct cgroup *c, const char *controller, struct str lines, const char *name)
+{
+    AUTO_BUF base = { 0 };
+    buf_addf(&base, CGROUP_ROOT "/%s", controller);
+    struct statfs fs;
+    if (statfs(buf_text(&base), &fs) < 0 || fs.f_type != CGROUP_SUPER_MAGIC)
+        return false;
+    AUTO_FREE char *parent = own_dir(buf_text(&base), lines, str_of(controller));
+    char *made = make_below(parent, name);
+    if (made)
+        keep_dir(c, made);
+    return made != NULL;
+}
+
+/* One file of one group. `needed` rows must take their value; the others are extras that not every
+ * kernel has. */
+struct limit_row {
+    const char *file;
+    char value[64];
+    const char *born_with; /* what a new group has: then nothing need be written */
+    bool needed;
+};
+
+static void number_or(char *out, size_t room, uint64_t value, const char *none)
+{
+    if (value == UINT64_MAX)
+        snprintf(out, room, "%s", none);
+    else
+        snprintf(out, room, "%" PRIu64, value);
+}
+
+static uint64_t cpu_quota(const struct cgroup_limits *l)
+{
+    return l->cpu_percent > UINT64_MAX / CPU_PERIOD ? UINT64_MAX
+                                                    : l->cpu_percent * (CPU_PERIOD / 100);
+}
+
+static int write_rows(const char *dir, const struct limit_row *rows, size_t count, bool is_new,
+                      struct err *e)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct limit_row *row = &rows[i];
+        if (!row->value[0] || (is_new && row->born_with && !strcmp(row->value, row->born_with)))
+            continue;
+        int os = write_in(dir, row->file, row->value);
+        if (os && row->needed)
+            return err_set(e, E_SANDBOX, os, "cgroup: set %s to %s", row->file, row->value);
+    }
+    return 0;
+}
+
+static int limit_v2(const struct cgroup *c, const struct cgroup_limits *l, bool is_new,
+                    struct err *e)
+{
+    struct limit_row memory[] = { { "memory.max", "", "max", true },
+                                  { "memory.swap.max", "0", NULL, false },
+                                  { "memory.oom.group", "1", NULL, false } };
+    struct limit_row pids = { "pids.max", "", "max", true };
+    struct limit_row cpu[] = { { "cpu.max", "", "max 100000", true },
+                               { "cpu.weight", "", "100", false } };
+    struct limit_row io = { "io.weight", "", "100", false };
+    char quota[32];
+    number_or(memory[0].value, sizeof memory[0].value, l->memory, "max");
+    number_or(pids.value, sizeof pids.value, l->pids, "max");
+    number_or(quota, sizeof quota, cpu_quota(l), "max");
+    snprintf(cpu[0].value, sizeof cpu[0].value, "%s %d", quota, CPU_PERIOD);
+    if (l->cpu_weight)
+        number_or(cpu[1].value, sizeof cpu[1].value, l->cpu_weight, "");
+    if (l->io_weight)
+        number_or(io.value, sizeof io.value, l->io_weight, "");
+    const char *dir = c->dirs[0];
+    if ((c->memory_v2 && write_rows(dir, memory, 3, is_new, e) < 0) ||
+        (c->pids_v2 && write_rows(dir, &pids, 1, is_new, e) < 0) ||
+        (c->cpu_v2 && write_rows(dir, cpu, 2, is_new, e) < 0))
+        return -1;
+    return write_rows(dir, &io, 1, is_new, e);
+}
+
+/* v1 wants memory <= memory + swap at every moment: whichever way the limit moves, one of the two
+ * orders works. Without swap accounting there is no second file. */
+static int limit_memory_v1(const char *dir, const char *value, struct err *e)
+{
+    int os = write_in(dir, "memory.limit_in_bytes", value);
+    int swap = write_in(dir, "memory.memsw.limit_in_bytes", value);
+    if (os && swap == 0)
+        os = write_in(dir, "memory.limit_in_bytes", value);
+    if (os)
+        return err_set(e, E_SANDBOX, os, "cgroup: set memory.limit_in_bytes to %s", value);
+    return 0;
+}
+
+static bool has_file(const char *dir, const char *file)
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/%s", dir, file);
+    return access(buf_text(&path), F_OK) == 0;
+}
+
+/* A v1 group is known by the files that its controller gives it. */
+static int limit_v1(const char *dir, const struct cgroup_limits *l, bool is_new, struct err *e)
+{
+    char value[64];
+    if (has_file(dir, "memory.limit_in_bytes")) {
+        number_or(value, sizeof value, l->memory, "-1");
+        return is_new && l->memory == UINT64_MAX ? 0 : limit_memory_v1(dir, value, e);
+    }
+    struct limit_row pids = { "pids.max", "", "max", true };
+    number_or(pids.value, sizeof pids.value, l->pids, "max");
+    if (has_file(dir, pids.file))
+        return write_rows(dir, &pids, 1, is_new, e);
+    struct limit_row cpu[] = { { "cpu.cfs_quota_us", "", "-1", true },
+                               { "cpu.shares", "", "1024", false } };
+    number_or(cpu[0].value, sizeof cpu[0].value, cpu_quota(l), "-1");
+    if (l->cpu_weight)
+        number_or(cpu[1].value, sizeof cpu[1].value, l->cpu_weight * V1_SHARES_PER_WEIGHT_100 / 100,
+                  "");
+    return write_rows(dir, cpu, 2, is_new, e);
+}
+
+static int apply_limits(const struct cgroup *c, const struct cgroup_limits *l, bool is_new,
+                        struct err *e)
+{
+    if (c->v2 && limit_v2(c, l, is_new, e) < 0)
+        return -1;
+    for (int i = c->v2; i < CGROUP_PLACES && c->dirs[i]; i++)
+        if (limit_v1(c->dirs[i], l, is_new, e) < 0)
+            return -1;
+    return 0;
+}
+
+static bool wants_cpu(const struct cgroup_limits *l)
+{
+    return l->cpu_percent != UINT64_MAX || (l->cpu_weight && l->cpu_weight != 100);
+}
+
+int cgroup_make(struct cgroup *c, const char *name, const struct cgroup_limits *limits,
+                struct err *e)
+{
+    CHECK(str_starts(str_of(name), STR(CGROUP_PREFIX)) && !strchr(name, '/'));
+    *c = (struct cgroup){ 0 };
+    char own[TEXT_MAX];
+    if (!read_text("/proc/self/cgroup", own))
+        return 0; /* no control groups in this kernel: the flags say so */
+    struct str lines = str_of(own);
+    const char *v2 = is_cgroup2(CGROUP_ROOT)      ? CGROUP_ROOT
+                     : is_cgroup2(CGROUP_UNIFIED) ? CGROUP_UNIFIED
+                                                  : NULL;
+    if (v2)
+        make_v2(c, v2, lines, name);
+    if (!c->memory)
+        c->memory = make_v1(c, "memory", lines, name);
+    if (!c->pids)
+        c->pids = make_v1(c, "pids", lines, name);
+    if (!c->cpu && wants_cpu(limits)) /* a group that nobody asked for would only cost start time */
+        c->cpu = make_v1(c, "cpu", lines, name);
+    if (!c->dirs[0])
+        return 0;
+    if (apply_limits(c, limits, true, e) < 0 || cgroup_guard_start(c, e) < 0) {
+        cgroup_remove(c);
+        return -1;
+    }
+    return 0;
+}
+
+int cgroup_enter(const struct cgroup *c, pid_t pid, struct err *e)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%d", pid);
+    for (int i = 0; i < CGROUP_PLACES && c->dirs[i]; i++) {
+        int os = write_in(c->dirs[i], "cgroup.procs", text);
+        if (os)
+            return err_set(e, E_SANDBOX, os, "cgroup: enter '%s'", c->dirs[i]);
+    }
+    return 0;
+}
+
+int cgroup_set_limits(const struct cgroup *c, const struct cgroup_limits *limits, struct err *e)
+{
+    const char *lacks = limits->memory != UINT64_MAX && !c->memory     ? "memory"
+                        : limits->pids != UINT64_MAX && !c->pids       ? "pids"
+                        : limits->cpu_percent != UINT64_MAX && !c->cpu ? "cpu"
+                                                                       : NULL;
+    if (lacks)
+        return err_set(e, E_SANDBOX, 0, "cgroup: this run has no %s controller", lacks);
+    return apply_limits(c, limits, false, e);
+}
+
+/* The number behind `key` in "key number" lines; the whole file when key is empty. */
+static uint64_t number_in(const char *dir, const char *file, struct str key)
+{
+    char text[TEXT_MAX];
+    uint64_t value = 0;
+    if (!read_in(dir, file, text))
+        return 0;
+    struct str rest = str_of(text), line, word;
+    while (str_cut(&rest, '\n', &line)) {
+        if (key.n && !(str_cut(&line, ' ', &word) && str_eq(word, key)))
+            continue;
+        return str_to_u64(str_trim(line), &value) ? value : 0;
+    }
+    return 0;
+}
+
+void cgroup_usage(const struct cgroup *c, struct cgroup_usage *out)
+{
+    *out = (struct cgroup_usage){ 0 };
+    for (int i = 0; i < CGROUP_PLACES && c->dirs[i]; i++) {
+        const char *dir = c->dirs[i];
+        bool v2 = c->v2 && i == 0;
+        const char *peak = v2 ? "memory.peak" : "memory.max_usage_in_bytes";
+        const char *kills = v2 ? "memory.events" : "memory.oom_control";
+        out->memory_peak += number_in(dir, peak, (struct str){ 0 });
+        out->oom_kills += number_in(dir, kills, STR("oom_kill"));
+        out->pids_refused += number_in(dir, "pids.events", STR("max"));
+    }
+}
+
+void cgroup_remove(struct cgroup *c)
+{
+    int left = cgroup_tear_down(c->dirs);
+    if (left)
+        log_warn("cgroup: %d of the directories like '%s' could not be removed", left, c->dirs[0]);
+    cgroup_guard_stop(c);
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        free(c->dirs[i]);
+    *c = (struct cgroup){ 0 };
+}

@@ -1,0 +1,176 @@
+#include "sandbox/cgroup_guard.h"
+
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+    STACK_SIZE = 128 << 10, /* three levels of PATH_MAX; pages that are not used cost nothing */
+    DEPTH_MAX = 8,          /* groups inside our group: more than a sandbox in a sandbox needs */
+    PAUSE_FIRST_US = 500,   /* doubles: the kernel needs a moment until dying tasks have left */
+    PAUSE_LAST_US = 1000 * 1000,
+};
+
+static int open_in(const char *dir, const char *name, int flags)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, name) >= sizeof path)
+        return errno = ENAMETOOLONG, -1;
+    return open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* For kernels before 5.14 and v1: one SIGKILL for each process that is listed. */
+static void kill_by_list(const char *dir)
+{
+    AUTO_FD fd = open_in(dir, "cgroup.procs", O_RDONLY);
+    char text[4096];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return;
+    text[n] = '\0'; /* a cut number at the end is another pid: leave it for the next round */
+    char *end = memrchr(text, '\n', (size_t)n);
+    for (char *at = text; end && at < end;) {
+        long pid = strtol(at, &at, 10);
+        if (pid > 1 && pid <= INT_MAX)
+            kill((pid_t)pid, SIGKILL);
+        at += strspn(at, "\n");
+    }
+}
+
+static void kill_all(const char *dir)
+{
+    AUTO_FD fd = open_in(dir, "cgroup.kill", O_WRONLY);
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        kill_by_list(dir);
+}
+
+/* The kernel's record of a directory entry. */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+static bool remove_tree(const char *dir, int depth);
+
+/* Removes the groups below `dir`. opendir would take memory from the heap. */
+static void remove_below(const char *dir, int depth)
+{
+    AUTO_FD fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    _Alignas(struct entry) char room[2048];
+    long n;
+    while (fd >= 0 && (n = syscall(SYS_getdents64, fd, room, sizeof room)) > 0) {
+        for (char *at = room; at < room + n; at += ((struct entry *)at)->size) {
+            const struct entry *found = (const struct entry *)at;
+            char path[PATH_MAX];
+            if (found->type != DT_DIR || found->name[0] == '.')
+                continue;
+            if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, found->name) < sizeof path)
+                remove_tree(path, depth + 1);
+        }
+    }
+}
+
+/* True when nothing of `dir` is left. */
+static bool remove_tree(const char *dir, int depth)
+{
+    if (rmdir(dir) == 0 || errno == ENOENT)
+        return true;
+    if (depth < DEPTH_MAX)
+        remove_below(dir, depth);
+    kill_all(dir);
+    return rmdir(dir) == 0 || errno == ENOENT;
+}
+
+int cgroup_tear_down(char *const dirs[CGROUP_PLACES])
+{
+    for (long pause = PAUSE_FIRST_US;; pause *= 2) {
+        int left = 0;
+        for (int i = 0; i < CGROUP_PLACES && dirs[i]; i++)
+            left += !remove_tree(dirs[i], 0);
+        if (left == 0 || pause > PAUSE_LAST_US)
+            return left;
+        nanosleep(&(struct timespec){ pause / 1000000, pause % 1000000 * 1000 }, NULL);
+    }
+}
+
+struct guard_task {
+    char *dirs[CGROUP_PLACES];
+    int supervisor; /* pidfd */
+};
+
+/* Runs in the supervisor's memory, beside it: until the supervisor is gone it makes no call that can
+ * fail, because errno is shared, too. */
+static int guard_main(void *argument)
+{
+    struct guard_task *task = argument;
+    prctl(PR_SET_NAME, "postern-guard", 0, 0, 0);
+    syscall(SYS_setsid);
+    if (task->supervisor > 0)
+        syscall(SYS_close_range, 0, task->supervisor - 1, 0);
+    syscall(SYS_close_range, task->supervisor + 1, ~0u, 0);
+    struct pollfd gone = { .fd = task->supervisor, .events = POLLIN };
+    /* EINTR is not possible: every signal is blocked. */
+    syscall(SYS_ppoll, &gone, 1, NULL, NULL, 0);
+    cgroup_tear_down(task->dirs);
+    return 0;
+}
+
+int cgroup_guard_start(struct cgroup *c, struct err *e)
+{
+    AUTO_FD self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (self < 0)
+        return err_set(e, E_SANDBOX, errno, "cgroup guard");
+    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return err_set(e, E_SANDBOX, errno, "cgroup guard");
+    /* The task lies on the guard's own stack, at the end that grows last. */
+    struct guard_task *task = (struct guard_task *)stack;
+    memcpy(task->dirs, c->dirs, sizeof task->dirs);
+    task->supervisor = self;
+
+    /* Our handlers must never run in the guard. */
+    sigset_t all, was;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &was);
+    /* No signal at its end: the supervisor's own waits never see it (__WCLONE). */
+    pid_t pid = clone(guard_main, stack + STACK_SIZE, CLONE_VM, task);
+    int os = errno;
+    sigprocmask(SIG_SETMASK, &was, NULL);
+    if (pid < 0) {
+        munmap(stack, STACK_SIZE);
+        return err_set(e, E_SANDBOX, os, "cgroup guard");
+    }
+    c->guard = pid;
+    c->guard_stack = stack;
+    return 0;
+}
+
+void cgroup_guard_stop(struct cgroup *c)
+{
+    if (!c->guard)
+        return;
+    kill(c->guard, SIGKILL);
+    while (waitpid(c->guard, NULL, __WCLONE) < 0 && errno == EINTR)
+        continue;
+    munmap(c->guard_stack, STACK_SIZE);
+    c->guard = 0;
+    c->guard_stack = NULL;
+}
