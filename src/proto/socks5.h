@@ -14,7 +14,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -42,15 +41,20 @@ enum socks5_status {
 
 enum { SOCKS5_CONNECT = 1, SOCKS5_BIND = 2, SOCKS5_UDP = 3 };
 
+/* The longest message, user and password, has 513 bytes. */
+enum { SOCKS5_MESSAGE_MAX = 3 + 255 + 255 };
+
 struct socks5 {
-    uint8_t phase, step, left, list;
+    uint8_t phase;
     size_t n;
+    unsigned char bytes[SOCKS5_MESSAGE_MAX]; /* of the message that is coming in */
+
     bool offers_none, offers_password;
     unsigned char user[256], password[256]; /* NUL-terminated; the password is a secret */
     uint8_t user_n, password_n;
     uint8_t command;
     /* What is to be reached: an address as text ("192.0.2.1", "2001:db8::1"), or a name as the
-     * client sent it: printable ASCII without "%" and colon. */
+     * client sent it: printable ASCII, no "%" (a zone). */
     char host[256];
     uint16_t port;
     /* What a failed feed should be answered with before closing; SOCKS5_SUCCEEDED: nothing. */
