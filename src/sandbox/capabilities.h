@@ -1,0 +1,15 @@
+/* capabilities.h - giving up root's powers for good (contract 2.2). */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* Empties every capability set of the calling thread: permitted, effective, inheritable, ambient,
+ * bounding; sets no_new_privs; and locks the secure bits so that uid 0 means nothing at execve. What
+ * is in the mask `keep` (1ull << CAP_SYS_PTRACE) and held now stays permitted and effective, but is
+ * gone after execve, too.
+ *
+ * The bounding set and the secure bits can only be changed with CAP_SETPCAP. A caller without it has
+ * nothing that they could give: for it they are left, and no_new_privs does their work. */
+int capabilities_drop(uint64_t keep, struct err *e);

@@ -1,0 +1,71 @@
+#include "sandbox/rlimits.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+
+enum {
+    OPEN_FILES_DEFAULT = 4096,
+    MEMLOCK_DEFAULT = 64 << 10,
+    NICE_WITHOUT_CGROUP = 10,
+};
+
+struct rlimit_row {
+    __rlimit_resource_t resource;
+    const char *name;
+    bool set;       /* false: what the host has stays */
+    uint64_t value; /* UINT64_MAX = not limited */
+};
+
+static int rlimit_set(const struct rlimit_row *row, struct err *e)
+{
+    struct rlimit now;
+    if (getrlimit(row->resource, &now) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer rlimit: read %s", row->name);
+    rlim_t want = row->value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)row->value;
+    if (want > now.rlim_max) /* RLIM_INFINITY is the largest number */
+        want = now.rlim_max;
+    if (setrlimit(row->resource, &(struct rlimit){ want, want }) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer rlimit: set %s", row->name);
+    return 0;
+}
+
+/* CPU seconds of one process that uses `percent` for the whole wall-clock time. */
+static uint64_t cpu_seconds(const struct settings_limits *l, uint64_t percent)
+{
+    uint64_t product;
+    if (__builtin_mul_overflow(l->wall_seconds, percent, &product))
+        return UINT64_MAX;
+    return product / 100 + 1;
+}
+
+static int lower_priority(struct err *e)
+{
+    int now = getpriority(PRIO_PROCESS, 0);
+    if (now < NICE_WITHOUT_CGROUP && setpriority(PRIO_PROCESS, 0, NICE_WITHOUT_CGROUP) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer rlimit: lower the priority");
+    return 0;
+}
+
+int rlimits_apply(const struct settings_limits *limits, const struct cgroup_limits *totals,
+                  struct rlimits_instead instead, struct err *e)
+{
+    const struct settings_limits *l = limits;
+    const bool cpu = instead.cpu && totals->cpu_percent != UINT64_MAX;
+    const bool wall = l->wall_seconds != 0 && l->wall_seconds != UINT64_MAX;
+    const struct rlimit_row rows[] = {
+        { RLIMIT_FSIZE, "fileSize", l->file_size != 0, l->file_size },
+        { RLIMIT_NOFILE, "openFiles", true, l->open_files ? l->open_files : OPEN_FILES_DEFAULT },
+        { RLIMIT_CORE, "core", true, l->core },
+        { RLIMIT_STACK, "stack", l->stack != 0, l->stack },
+        { RLIMIT_MEMLOCK, "memlock", true, l->memlock ? l->memlock : MEMLOCK_DEFAULT },
+        { RLIMIT_MSGQUEUE, "msgqueue", true, l->msgqueue },
+        { RLIMIT_SIGPENDING, "sigpending", l->sigpending != 0, l->sigpending },
+        { RLIMIT_DATA, "memory", instead.memory && totals->memory != UINT64_MAX, totals->memory },
+        { RLIMIT_NPROC, "pids", instead.pids && totals->pids != UINT64_MAX, totals->pids },
+        { RLIMIT_CPU, "cpu", cpu && wall, cpu_seconds(l, totals->cpu_percent) },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].set && rlimit_set(&rows[i], e) < 0)
+            return -1;
+    return cpu ? lower_priority(e) : 0;
+}
