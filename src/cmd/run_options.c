@@ -118,18 +118,9 @@ static bool take_tty(struct run_options *o, struct str value, const char *text)
 
 static bool take_violations(struct run_options *o, struct str value, const char *text)
 {
-    (void)text;
-    if (str_starts(value, STR("fd:"))) {
-        o->violations = VIOLATIONS_FD;
-        struct str number = str_skip(value, 3);
-        uint64_t n;
-        if (!str_to_u64(number, &n) || n > 65535)
-            return false;
-        o->violations_fd = (int)n;
-        return true;
-    }
-    o->violations = str_eq(value, STR("none")) ? VIOLATIONS_NONE : VIOLATIONS_STDERR;
-    return str_eq(value, STR("none")) || str_eq(value, STR("stderr"));
+    struct err e;
+    (void)value;
+    return violations_target_parse(text, &o->violations, &e) == 0;
 }
 
 static bool take_layers(bool *of, struct str value)
@@ -184,7 +175,7 @@ static const struct option_row rows[] = {
     { NULL, "--control-fd", "N", "live settings updates from descriptor N", take_control },
     { NULL, "--audit-file", "PATH", "append the audit log to PATH", take_audit_file },
     { NULL, "--audit-fd", "N", "write the audit log to descriptor N", take_audit_fd },
-    { NULL, "--violations", "stderr|none|fd:N", "where refused things are listed at exit",
+    { NULL, "--violations", "stderr|none|fd:N", "where refused things are listed at exit (N open for writing)",
       take_violations },
     { NULL, "--require", "LAYER,...", "refuse to run unless these layers are active",
       take_required },
@@ -250,9 +241,10 @@ static int take_option(int argc, char **argv, int *at, struct run_options *o, in
 int run_options_parse(int argc, char **argv, struct run_options *out, int *exit_status,
                       struct err *e)
 {
-    *out = (struct run_options){ .control_fd = -1, .ask_fd = -1, .audit_fd = -1,
-                                 .violations_fd = -1 };
+    *out = (struct run_options){ .control_fd = -1, .ask_fd = -1, .audit_fd = -1 };
     *exit_status = 2;
+    if (violations_target_parse(NULL, &out->violations, e) < 0)
+        return -1;
     int at = 1;
     for (; at < argc; at++) {
         if (strcmp(argv[at], "--") == 0) {

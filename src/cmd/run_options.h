@@ -3,12 +3,12 @@
 
 #include "base/err.h"
 #include "sandbox/layers.h"
+#include "sandbox/violations.h"
 
 #include <stdbool.h>
 
 enum explain { EXPLAIN_NO, EXPLAIN_TEXT, EXPLAIN_JSON };
 enum tty_choice { TTY_AUTO, TTY_YES, TTY_NO };
-enum violations_choice { VIOLATIONS_AUTO, VIOLATIONS_STDERR, VIOLATIONS_NONE, VIOLATIONS_FD };
 
 struct run_options {
     const char *settings; /* NULL = default file */
@@ -20,8 +20,7 @@ struct run_options {
     const char *ask; /* "tty", "none", a path, or NULL for the default */
     enum explain explain;
     enum tty_choice tty;
-    enum violations_choice violations;
-    int violations_fd;
+    struct violations_target violations;
     bool accepted[LAYERS], required[LAYERS];
     bool disabled[LAYERS]; /* --disable-layer, debug builds only */
 };

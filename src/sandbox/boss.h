@@ -14,22 +14,25 @@
 
 enum boss_kind {
     /* supervisor -> init */
-    BOSS_GO = 1,    /* the cgroup is entered: start the spawner and the first command */
-    BOSS_SIGNAL,    /* number = signal for the first command's process group; tag = a pid inside
-                     * when one other command is meant */
+    BOSS_GO = 1,    /* the cgroup is entered: start the spawner and the first command; number = which
+                     * limits no cgroup holds (BOSS_NO_...) */
+    BOSS_SIGNAL,    /* number = signal for a command's process group; tag = its pid inside, 0 = the
+                     * first command */
     /* init -> supervisor */
     BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
     BOSS_PTY,       /* the pty master rides along */
     BOSS_DEGRADED,  /* number = enum layer; body = why */
-    BOSS_EXITED,    /* number = wait status; tag = pid inside; usage is filled */
+    BOSS_EXITED,    /* number = wait status; tag = pid inside, 0 = the first command; usage is filled */
     BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */
     BOSS_FAILED,    /* number = errno, body = what could not be built */
     /* supervisor -> spawner */
     BOSS_COMMAND,   /* a command image (command.h) and three descriptors ride along; tag is echoed */
     /* spawner -> supervisor */
-    BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND, 0 for the first command */
+    BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND */
     BOSS_REFUSED,   /* number = errno, tag, body = what could not be done */
 };
+
+enum { BOSS_NO_MEMORY_GROUP = 1, BOSS_NO_PIDS_GROUP = 2, BOSS_NO_CPU_GROUP = 4 };
 
 enum { BOSS_BODY_MAX = 480, BOSS_FDS_MAX = 12 };
 

@@ -180,7 +180,17 @@ static int wait_for_go(struct init *i, struct err *e)
     size_t fd_count;
     if (boss_receive(i->boss, &m, fds, &fd_count, e) < 0)
         return -1;
-    return m.kind == BOSS_GO ? 0 : err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
+    if (m.kind != BOSS_GO)
+        return err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
+    struct rlimits_instead instead = { .memory = m.number & BOSS_NO_MEMORY_GROUP,
+                                       .pids = m.number & BOSS_NO_PIDS_GROUP,
+                                       .cpu = m.number & BOSS_NO_CPU_GROUP };
+    const struct plan *p = i->setup->plan;
+    if (p->disabled_layers[LAYER_RLIMIT])
+        return 0;
+    if (rlimits_apply(&p->settings->limits, &p->limits, instead, e) < 0)
+        return err_while(e, "layer rlimit");
+    return 0;
 }
 
 static int start_spawner(struct init *i, const int born[2], struct err *e)
@@ -258,7 +268,7 @@ static bool reap(struct init *i)
             i->first_ended = true;
             i->status = status;
         }
-        say_exited(i, pid, status, &usage);
+        say_exited(i, pid == i->first ? 0 : pid, status, &usage);
     }
     return pid == 0;
 }

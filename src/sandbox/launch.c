@@ -178,7 +178,16 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     while (!listening || !has_pty)
         if (take_building(l, r, &listening, &has_pty, e) < 0)
             return -1;
-    struct boss_message go = { .kind = BOSS_GO };
+    return 0;
+}
+
+int launch_go(struct launch *l, struct err *e)
+{
+    const struct cgroup *c = &l->cgroup;
+    struct boss_message go = { .kind = BOSS_GO,
+                               .number = (c->memory ? 0 : BOSS_NO_MEMORY_GROUP) |
+                                         (c->pids ? 0 : BOSS_NO_PIDS_GROUP) |
+                                         (c->cpu ? 0 : BOSS_NO_CPU_GROUP) };
     return boss_send(l->boss, &go, NULL, 0, e);
 }
 

@@ -32,13 +32,16 @@ struct launch {
     bool cgroup_made;
     bool degraded[LAYERS];
     char degraded_why[LAYERS][160];
-    pid_t first;     /* pid inside, once BOSS_STARTED came; 0 before */
     uint32_t next_tag;
 };
 
-/* Builds the sandbox and starts the first command. Blocks until the inside stands (a few
- * milliseconds). On failure nothing is left. */
+/* Builds the sandbox. Blocks until the network inside stands (a few milliseconds; the mounts may still
+ * be going on). No command runs before launch_go: the caller looks at `degraded` first. On failure
+ * nothing is left. */
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e);
+
+/* Starts the first command. What fails from here on is said by BOSS_FAILED or the failure pipe. */
+int launch_go(struct launch *l, struct err *e);
 
 /* Reads the failure pipe after BOSS_EXITED of the first command or at any time: 1 = it says why the
  * command could not be executed, 0 = the command runs or has run. */

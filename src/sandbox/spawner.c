@@ -121,8 +121,6 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         fail(&s, &e);
     if (pid && write(setup->born, &pid, sizeof pid) != (ssize_t)sizeof pid)
         _exit(125);
-    if (pid)
-        answer(&s, BOSS_STARTED, pid, 0, "");
     close(setup->born);
     fd_drop(&s.failure);
     if (stdio_drop(&e) < 0)

@@ -1,0 +1,542 @@
+#include "role/supervisor.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "proto/json.h"
+#include "role/asking.h"
+#include "role/record.h"
+#include "role/steering.h"
+#include "sandbox/egress_process.h"
+#include "sandbox/env.h"
+#include "sandbox/launch.h"
+#include "sandbox/pty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { SECOND_SIGNAL_MS = 2000, WALL_GRACE_MS = 5000, POLLS_MAX = 48 };
+
+/* Signals that go on to the command (contract 1.3). */
+static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
+                                 SIGWINCH, SIGTSTP, SIGCONT };
+enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
+
+struct supervisor {
+    const struct supervision *asked;
+    struct launch launch;
+    struct egress_process proxy;
+    bool proxy_failed;
+    struct record record;
+    struct watch watch;
+    struct asking *asking;
+    struct steering *steering; /* --control-fd */
+    struct pty *pty;
+    int signals;
+    bool ended;        /* the first command has ended */
+    int wait_status;
+    struct rusage usage;
+    int64_t first_signal_ms; /* of SIGINT or SIGTERM, 0 = none yet */
+    int last_signal;
+    bool killed_by_signal;
+    int64_t wall_at, wall_kill_at; /* 0 = none */
+    bool wall_hit;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void supervisor_block(sigset_t *was)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int i = 0; i < FORWARDED; i++)
+        sigaddset(&mask, forwarded[i]);
+    sigaddset(&mask, SIGPIPE); /* a reader of our stderr or audit log that goes away is an errno */
+    sigprocmask(SIG_BLOCK, &mask, was);
+}
+
+static void send_signal(struct supervisor *s, int number)
+{
+    struct err e;
+    if (launch_signal(&s->launch, 0, number, &e) < 0)
+        log_debug("signal %d: %s", number, e.text); /* the sandbox has just ended */
+}
+
+static void kill_everything(struct supervisor *s)
+{
+    syscall(SYS_pidfd_send_signal, s->launch.pidfd, SIGKILL, NULL, 0);
+}
+
+/* Stops with the command, as a shell's job control expects, and goes on with it. */
+static void stop_ourselves(struct supervisor *s)
+{
+    if (s->pty)
+        pty_suspend(s->pty);
+    kill(getpid(), SIGSTOP);
+    if (s->pty)
+        pty_resume(s->pty);
+}
+
+static void take_signal(struct supervisor *s, int number, int64_t now)
+{
+    if (number == SIGWINCH && s->pty) {
+        pty_resize(s->pty);
+        return;
+    }
+    if (number == SIGINT || number == SIGTERM) {
+        if (s->first_signal_ms && now - s->first_signal_ms < SECOND_SIGNAL_MS) {
+            s->killed_by_signal = true;
+            s->last_signal = number;
+            kill_everything(s);
+            return;
+        }
+        s->first_signal_ms = now;
+        s->last_signal = number;
+    }
+    send_signal(s, number);
+    if (number == SIGTSTP)
+        stop_ourselves(s);
+}
+
+static void read_signals(struct supervisor *s, int64_t now)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
+        take_signal(s, (int)info.ssi_signo, now);
+}
+
+static void start_proxy(struct supervisor *s)
+{
+    const struct supervision *a = s->asked;
+    struct err e;
+    struct egress_start how = {
+        .program = a->engine,
+        .settings = { a->settings_text, a->settings_length },
+        .profile = a->profile,
+        .token = a->token,
+        .ask = asking_is_possible(s->asking),
+        .strict = a->strict,
+        .transparent = a->plan->transparent && !s->launch.degraded[LAYER_TRANSPARENT],
+        .listeners = s->launch.listeners,
+        .listener_count = s->launch.listener_count,
+        .environment = a->environment,
+    };
+    log_debug("egress proxy: started for the first connection");
+    if (egress_process_start(&s->proxy, &how, &e) < 0) {
+        record_degraded(&s->record, LAYER_PROXY, e.text, true);
+        s->proxy_failed = true;
+    }
+    /* The proxy has its own copies now; a refused connection is clearer than one that hangs. */
+    for (size_t i = 0; i < s->launch.listener_count; i++)
+        fd_drop(&s->launch.listeners[i].fd);
+    s->launch.listener_count = 0;
+}
+
+static const char *text_of(const struct json *frame, const char *key)
+{
+    struct str text;
+    const struct json *v = json_get(frame, key);
+    return v && json_to_str(v, &text) ? text.p : NULL;
+}
+
+static uint64_t number_of(const struct json *frame, const char *key)
+{
+    uint64_t number = 0;
+    const struct json *v = json_get(frame, key);
+    return v && json_to_u64(v, &number) ? number : 0;
+}
+
+static void take_net(struct supervisor *s, const struct json *frame)
+{
+    const char *host = text_of(frame, "host"), *method = text_of(frame, "method");
+    const char *decision = text_of(frame, "decision");
+    struct watch_process who;
+    bool denied = !decision || strcmp(decision, "allow") != 0;
+    uint16_t client = (uint16_t)number_of(frame, "client_port");
+    bool known = denied && client && watch_port_owner(&s->watch, client, now_ms(), &who);
+    struct net_report report = {
+        .denied = denied,
+        .host = host ? host : "",
+        .method = method ? method : "",
+        .rule = text_of(frame, "rule"),
+        .reason = text_of(frame, "reason"),
+        .violation = text_of(frame, "violation"),
+        .port = (uint16_t)number_of(frame, "port"),
+        .who = known ? &who : NULL,
+    };
+    record_net(&s->record, &report);
+}
+
+static void take_frame(void *ctx, struct str text)
+{
+    struct supervisor *s = ctx;
+    struct err e;
+    AUTO_JSON frame = NULL;
+    if (json_parse(text, &frame, &e) < 0) {
+        log_debug("egress proxy: a frame that is no JSON: %s", e.text);
+        return;
+    }
+    const char *kind = text_of(frame, "t");
+    if (!kind)
+        return;
+    if (strcmp(kind, "net") == 0) {
+        take_net(s, frame);
+    } else if (strcmp(kind, "ask") == 0 || strcmp(kind, "cancel") == 0) {
+        asking_frame(s->asking, frame, &s->watch, now_ms());
+    } else if (strcmp(kind, "totals") == 0) {
+        s->record.bytes_out = number_of(frame, "bytes_out");
+        s->record.bytes_in = number_of(frame, "bytes_in");
+        s->record.connections = number_of(frame, "connections");
+    }
+}
+
+static void serve_proxy(struct supervisor *s)
+{
+    struct err e;
+    struct str json;
+    if (egress_process_ready(&s->proxy, &e) < 0) {
+        record_degraded(&s->record, LAYER_PROXY, e.text, true);
+        s->proxy_failed = true;
+        return;
+    }
+    while (egress_process_next(&s->proxy, &json))
+        take_frame(s, json);
+}
+
+/* Messages of init: everything about the command's life. False when init is gone. */
+static bool read_boss(struct supervisor *s)
+{
+    struct boss_message m;
+    struct err e;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    if (boss_receive(s->launch.boss, &m, fds, &fd_count, &e) < 0)
+        return false;
+    for (size_t i = 0; i < fd_count; i++)
+        close(fds[i]);
+    if (m.kind == BOSS_EXITED && m.tag == 0) {
+        s->ended = true;
+        s->wait_status = m.number;
+        s->usage = m.usage;
+    } else if (m.kind == BOSS_COVERED) {
+        record_covered(&s->record, (struct str){ m.body, m.length });
+    } else if (m.kind == BOSS_FAILED) {
+        log_error("%.*s", (int)m.length, m.body);
+    }
+    return true;
+}
+
+static void read_reports(struct supervisor *s)
+{
+    struct warden_report report;
+    for (int i = 0; i < 256; i++) { /* the rest waits for the next turn of the loop */
+        ssize_t n = read(s->launch.report, &report, sizeof report);
+        if (n == 0) {
+            fd_drop(&s->launch.report);
+            return;
+        }
+        if (n != (ssize_t)sizeof report)
+            return;
+        report.call[sizeof report.call - 1] = report.rule[sizeof report.rule - 1] = '\0';
+        report.argv0[sizeof report.argv0 - 1] = '\0';
+        record_call(&s->record, &report);
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    if (a < 0)
+        return b;
+    return b < 0 || a < b ? a : b;
+}
+
+static int poll_timeout(const struct supervisor *s, int64_t now)
+{
+    int64_t at = audit_deadline(s->record.audit);
+    at = earlier(at, asking_deadline(s->asking));
+    at = earlier(at, s->wall_kill_at ? s->wall_kill_at : s->wall_at ? s->wall_at : -1);
+    if (at < 0)
+        return -1;
+    return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
+}
+
+static void run_timers(struct supervisor *s, int64_t now)
+{
+    audit_tick(s->record.audit);
+    asking_tick(s->asking, &s->proxy, now);
+    if (s->wall_kill_at && now >= s->wall_kill_at) {
+        kill_everything(s);
+        s->wall_kill_at = s->wall_at = 0;
+    } else if (s->wall_at && now >= s->wall_at && !s->wall_hit) {
+        s->wall_hit = true;
+        record_limit(&s->record, "wall", 1);
+        send_signal(s, SIGTERM);
+        s->wall_kill_at = now + WALL_GRACE_MS;
+    }
+}
+
+/* Who is polled for what; filled anew each turn, so interest is computed in one place. */
+enum poll_owner { P_SIGNALS, P_BOSS, P_REPORT, P_PROXY, P_LISTENER, P_ASKING, P_STEERING, P_PTY };
+
+struct polls {
+    struct pollfd fds[POLLS_MAX];
+    enum poll_owner owner[POLLS_MAX];
+    nfds_t count;
+};
+
+static void want(struct polls *p, enum poll_owner owner, int fd, short events)
+{
+    if (fd < 0 || events == 0 || p->count == POLLS_MAX)
+        return;
+    p->fds[p->count] = (struct pollfd){ .fd = fd, .events = events };
+    p->owner[p->count++] = owner;
+}
+
+static void fill_polls(struct supervisor *s, struct polls *p)
+{
+    p->count = 0;
+    want(p, P_SIGNALS, s->signals, POLLIN);
+    want(p, P_BOSS, s->launch.boss, POLLIN);
+    want(p, P_REPORT, s->launch.report, POLLIN);
+    if (s->proxy.running)
+        want(p, P_PROXY, egress_process_fd(&s->proxy), egress_process_events(&s->proxy));
+    else if (!s->proxy_failed)
+        for (size_t i = 0; i < s->launch.listener_count; i++)
+            want(p, P_LISTENER, s->launch.listeners[i].fd, POLLIN);
+    struct pollfd more[8];
+    size_t n = asking_polls(s->asking, more, 8);
+    for (size_t i = 0; i < n; i++)
+        want(p, P_ASKING, more[i].fd, more[i].events);
+    want(p, P_STEERING, steering_fd(s->steering), POLLIN);
+    n = s->pty ? pty_polls(s->pty, more, 8) : 0;
+    for (size_t i = 0; i < n; i++)
+        want(p, P_PTY, more[i].fd, more[i].events);
+}
+
+/* One turn of the loop. False when the sandbox is gone. */
+static bool turn(struct supervisor *s)
+{
+    struct polls p;
+    struct err e;
+    int64_t now = now_ms();
+    fill_polls(s, &p);
+    if (poll(p.fds, p.count, poll_timeout(s, now)) < 0)
+        CHECK(errno == EINTR);
+    now = now_ms();
+    bool alive = true, start = false, pty = false;
+    for (nfds_t i = 0; i < p.count; i++) {
+        if (!p.fds[i].revents)
+            continue;
+        switch (p.owner[i]) {
+        case P_SIGNALS:
+            read_signals(s, now);
+            break;
+        case P_BOSS:
+            alive = read_boss(s);
+            break;
+        case P_REPORT:
+            read_reports(s);
+            break;
+        case P_PROXY:
+            serve_proxy(s);
+            break;
+        case P_LISTENER:
+            start = true;
+            break;
+        case P_ASKING:
+            asking_ready(s->asking, &p.fds[i], &s->proxy, now);
+            break;
+        case P_STEERING:
+            if (steering_ready(s->steering, &s->proxy, &s->record, &e) < 0) {
+                log_error("%s", e.text);
+                send_signal(s, SIGTERM);
+                s->wall_kill_at = now + SECOND_SIGNAL_MS; /* contract 1.2: SIGKILL after 2 s */
+            }
+            break;
+        case P_PTY:
+            pty = true;
+            break;
+        }
+    }
+    if (pty)
+        pty_ready(s->pty, now);
+    if (start && !s->proxy.running && !s->proxy_failed)
+        start_proxy(s);
+    run_timers(s, now);
+    return alive;
+}
+
+static int exit_status(const struct supervisor *s)
+{
+    bool by_signal = s->last_signal == SIGINT || s->last_signal == SIGTERM;
+    int status = WIFSIGNALED(s->wait_status) ? 128 + WTERMSIG(s->wait_status)
+                                             : WEXITSTATUS(s->wait_status);
+    if (steering_failed(s->steering))
+        return 1;
+    if (s->wall_hit)
+        return 124;
+    if (s->killed_by_signal || (!s->ended && by_signal))
+        status = 128 + s->last_signal;
+    else if (!s->ended)
+        status = 137; /* killed with the sandbox: memory limit, or init was killed from outside */
+    if (by_signal && s->asked->compat_exit && status == 128 + s->last_signal)
+        return 0;
+    return status;
+}
+
+static void record_limits(struct supervisor *s)
+{
+    struct cgroup_usage usage = { 0 };
+    cgroup_usage(&s->launch.cgroup, &usage);
+    if (usage.oom_kills)
+        record_limit(&s->record, "memory", usage.oom_kills);
+    if (usage.pids_refused)
+        record_limit(&s->record, "pids", usage.pids_refused);
+}
+
+/* What the command said it could not do: not found, not executable, or a layer that could not be
+ * finished. -1 with *e for the last. */
+static int explain_failure(struct supervisor *s, int *status, struct err *e)
+{
+    struct command_failure f;
+    if (!launch_failure(&s->launch, &f))
+        return 0;
+    if (f.stage == 1) {
+        err_set(e, E_SANDBOX, 0, "%s", f.text);
+        return -1;
+    }
+    *status = f.os == ENOENT || f.os == ENOTDIR ? 127 : 126;
+    fprintf(stderr, "postern: %s: %s\n", f.text,
+            *status == 127 && !strchr(f.text, '/') ? "command not found" : strerrordesc_np(f.os));
+    return 0;
+}
+
+static int finish(struct supervisor *s, struct err *e)
+{
+    int status = exit_status(s);
+    struct err why;
+    if (s->pty)
+        pty_drain(s->pty);
+    if (s->launch.report >= 0)
+        read_reports(s);
+    egress_process_finish(&s->proxy, take_frame, s);
+    asking_end(s->asking);
+    int result = explain_failure(s, &status, e);
+    record_limits(s);
+    struct cgroup_usage usage = { 0 };
+    cgroup_usage(&s->launch.cgroup, &usage);
+    launch_end(&s->launch);
+    record_end(&s->record, status, &s->usage, usage.memory_peak);
+    if (s->pty)
+        pty_free(s->pty);
+    s->pty = NULL;
+    if (violations_print(s->record.violations, &s->asked->violations, &why) < 0)
+        log_debug("violations: %s", why.text);
+    return result < 0 ? -1 : status;
+}
+
+static void release(struct supervisor *s)
+{
+    struct err e;
+    egress_process_finish(&s->proxy, take_frame, s);
+    launch_end(&s->launch);
+    if (s->pty)
+        pty_free(s->pty);
+    asking_free(s->asking);
+    steering_free(s->steering);
+    violations_free(s->record.violations);
+    if (audit_close(s->record.audit, &e) < 0)
+        log_error("audit log: %s", e.text);
+    fd_drop(&s->signals);
+}
+
+static int open_parts(struct supervisor *s, struct err *e)
+{
+    const struct supervision *a = s->asked;
+    char run_id[ENV_TOKEN_ROOM];
+    if (env_new_token(run_id, e) < 0 ||
+        audit_open(a->audit_file, a->audit_fd, run_id, &s->record.audit, e) < 0 ||
+        violations_new(a->plan->settings->ignore_violations_json, str_of(a->command_text),
+                       &s->record.violations, e) < 0 ||
+        asking_new(a, &s->asking, e) < 0 || steering_new(a, &s->steering, e) < 0)
+        return -1;
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int i = 0; i < FORWARDED; i++)
+        sigaddset(&mask, forwarded[i]);
+    s->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signals < 0 ? err_set(e, E_SANDBOX, errno, "watch signals") : 0;
+}
+
+/* A layer that is weaker than wanted: required ones end the run, accepted ones are said aloud. */
+static int judge_layers(struct supervisor *s, struct err *e)
+{
+    const struct plan *p = s->asked->plan;
+    const struct settings_limits *l = &p->settings->limits;
+    const struct cgroup *c = &s->launch.cgroup;
+    bool limited = c->memory && c->pids && (c->cpu || p->limits.cpu_percent == UINT64_MAX);
+    if (!limited && !p->disabled_layers[LAYER_CGROUP]) {
+        s->launch.degraded[LAYER_CGROUP] = true;
+        snprintf(s->launch.degraded_why[LAYER_CGROUP], sizeof s->launch.degraded_why[0],
+                 "no control group for memory, pids or cpu here; limits hold per process only");
+    }
+    for (int i = 0; i < LAYERS; i++) {
+        bool off = p->disabled_layers[i] || (i == LAYER_TRANSPARENT && !p->transparent) ||
+                   (i == LAYER_PROXY && s->proxy_failed);
+        if (p->required[i] && (off || s->launch.degraded[i]))
+            return err_set(e, E_SANDBOX, 0, "layer %s is required and %s%s%s",
+                           layer_name((enum layer)i), off ? "switched off" : "degraded",
+                           off ? "" : ": ", off ? "" : s->launch.degraded_why[i]);
+        bool asked_limits = i == LAYER_CGROUP && (l->memory_set || l->pids_set || l->cpu_set);
+        if (s->launch.degraded[i])
+            record_degraded(&s->record, (enum layer)i, s->launch.degraded_why[i],
+                            p->accepted[i] || asked_limits);
+    }
+    return 0;
+}
+
+int supervise(const struct supervision *asked, struct err *e)
+{
+    CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
+    const struct plan *p = asked->plan;
+    s.launch = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1,
+                                .failure = -1, .pty = -1 };
+    egress_process_init(&s.proxy);
+    if (open_parts(&s, e) < 0)
+        return -1;
+    struct launch_request request = {
+        .plan = p,
+        .first = asked->command,
+        .helper = asked->helper,
+        .terminal = asked->terminal,
+        .report_allowed = asked->audit_file || asked->audit_fd >= 0,
+    };
+    if (launch_start(&s.launch, &request, e) < 0)
+        return -1;
+    watch_init(&s.watch, s.launch.init);
+    if (judge_layers(&s, e) < 0)
+        return -1;
+    if (launch_go(&s.launch, e) < 0)
+        return -1;
+    record_start(&s.record, p, &s.launch, asked->command_text);
+    if (s.launch.pty >= 0 && pty_new(fd_take(&s.launch.pty), &s.pty, e) < 0)
+        return -1;
+    if (p->settings->limits.wall_seconds && p->settings->limits.wall_seconds != UINT64_MAX)
+        s.wall_at = now_ms() + (int64_t)p->settings->limits.wall_seconds * 1000;
+    while (turn(&s))
+        continue;
+    return finish(&s, e);
+}
