@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* One way to attack. `attempt` returns true when it worked; when it returns false, errno says why
- * not. *
+ * not. */
 struct way {
     const char *name;
     bool (*attempt)(void);
