@@ -16,9 +16,9 @@
 
 /* One path of a list, as written. */
 struct settings_entry {
-    const char *path; /* not empty; bytes as in the file */
-    bool literal;     /* {"path": ..., "literal": true}: never a pattern */
-    bool create_dir;  /* x.filesystem.create: make the directory when it is absent */
+    const char *path;  /* not empty; bytes as in the file */
+    bool literal;      /* {"path": ..., "literal": true}: never a pattern */
+    bool create_dir;   /* x.filesystem.create: make the directory when it is absent */
     const char *where; /* dotted path with index: "filesystem.denyWrite[2]" */
 };
 
@@ -52,23 +52,23 @@ struct settings_port_forward {
 };
 
 struct settings {
-    struct arena arena;           /* holds everything below that is not owned by `egress` */
-    const char *source;           /* the file's name for messages; "built-in defaults" when absent */
-    char sha256[65];              /* of the file's bytes, hex; for the audit log */
-    struct egress_policy egress;  /* from `network` and x.network */
+    struct arena arena; /* holds everything below that is not owned by `egress` */
+    const char *source; /* the file's name for messages; "built-in defaults" when absent */
+    struct str text;    /* the file's bytes as they were checked: the proxy gets the same */
+    char sha256[65];    /* of the file's bytes, hex; for the audit log */
+    struct egress_policy egress;     /* from `network` and x.network */
     enum setting_switch transparent; /* as written; the plan decides the default */
-    bool dns_set;                 /* x.network.dns was given */
-    bool udp, icmp;               /* x.network.udp, .icmp */
+    bool dns_set;                    /* x.network.dns was given */
     const struct settings_port_forward *ports_in, *ports_out;
     size_t ports_in_count, ports_out_count;
 
     struct settings_list deny_read, allow_read, allow_write, deny_write;
     bool allow_git_config, filesystem_disabled;
-    bool hide_empty;              /* x.filesystem.hide: "empty" */
-    bool strict_hide;             /* x.filesystem.strictHide */
-    bool hide_home;               /* x.filesystem.hideHome */
-    bool no_setid;                /* x.filesystem.noSetid, default true */
-    bool lenient_patterns;        /* x.lenientPatterns */
+    bool hide_empty;       /* x.filesystem.hide: "empty" */
+    bool strict_hide;      /* x.filesystem.strictHide */
+    bool hide_home;        /* x.filesystem.hideHome */
+    bool no_setid;         /* x.filesystem.noSetid, default true */
+    bool lenient_patterns; /* x.lenientPatterns */
     struct settings_list exec_only, no_exec;
     const struct settings_set *read_only_binds; /* name = host path, value = inside path */
     size_t read_only_bind_count;
@@ -78,13 +78,13 @@ struct settings {
     struct settings_list unix_binds;   /* x: {path, bind: true} */
     bool all_unix_sockets;
 
-    bool weaker_nested;           /* enableWeakerNestedSandbox */
-    bool nested_user_namespaces;  /* allowNestedUserNamespaces */
+    bool weaker_nested;                     /* enableWeakerNestedSandbox */
+    bool nested_user_namespaces;            /* allowNestedUserNamespaces */
     struct settings_names safe_directories; /* git.safeDirectories */
-    const char *java_agent_jar;   /* or NULL */
+    const char *java_agent_jar;             /* or NULL */
     enum setting_switch allow_pty;
-    bool tmpdir_persist;          /* x.tmpdir.persist: bind the host directory instead of a tmpfs */
-    bool last_process;            /* x.lifetime: "last-process" */
+    bool tmpdir_persist; /* x.tmpdir.persist: bind the host directory instead of a tmpfs */
+    bool last_process;   /* x.lifetime: "last-process" */
 
     const char *ignore_violations_json; /* the map's text, or NULL (contract 10.3) */
 
