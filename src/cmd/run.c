@@ -5,9 +5,11 @@
 #include "cmd/commands.h"
 #include "cmd/run_options.h"
 #include "role/supervisor.h"
+#include "sandbox/backend_bwrap.h"
+#include "sandbox/backend_seatbelt.h"
 #include "sandbox/env.h"
 #include "sandbox/plan.h"
-#include "sandbox/prompt_rules.h"
+#include "sandbox/project_rules.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +31,7 @@ struct run {
     char *own_files[8]; /* heap, owned */
     size_t own_file_count;
     char **search_path; /* heap, owned, with its strings */
-    char *rules_directory;
-    struct buf default_file;
+    struct buf rules_directory, default_file;
     char token[ENV_TOKEN_ROOM];
 };
 
@@ -45,7 +46,7 @@ static void run_release(struct run *r)
     for (size_t i = 0; r->search_path && r->search_path[i]; i++)
         free(r->search_path[i]);
     free(r->search_path);
-    free(r->rules_directory);
+    buf_release(&r->rules_directory);
     buf_release(&r->default_file);
     for (size_t i = 0; i < r->own_file_count; i++)
         free(r->own_files[i]);
@@ -123,11 +124,11 @@ static char *absolute(const char *path)
 static void list_own_files(struct run *r)
 {
     const char *home = getenv("HOME");
-    r->rules_directory = prompt_rules_directory(environ);
+    project_rules_folder(&r->rules_directory, getenv("XDG_CONFIG_HOME"), home);
     if (home && home[0] == '/')
         buf_addf(&r->default_file, "%s/.srt-settings.json", home);
     const char *const files[] = { r->options.settings, buf_text(&r->default_file), r->self,
-                                  r->engine, r->rules_directory, r->options.audit_file };
+                                  r->engine, buf_text(&r->rules_directory), r->options.audit_file };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (files[i] && files[i][0])
             r->own_files[r->own_file_count++] = absolute(files[i]);
@@ -239,6 +240,8 @@ static int start(struct run *r, struct err *e)
         return -1;
     r->has_env = true;
     command.environment = r->env.items;
+    if (r->options.backend == BACKEND_BWRAP)
+        return bwrap_execute(&r->plan, command.argv, r->env.items, e);
     const char *ask = r->options.ask;
     bool ask_named = ask && strcmp(ask, "tty") != 0 && strcmp(ask, "none") != 0;
     bool ask_tty = ask ? strcmp(ask, "tty") == 0 : r->options.ask_fd < 0 && can_ask(r);
@@ -263,7 +266,7 @@ static int start(struct run *r, struct err *e)
         .ask_tty = ask_tty,
         .violations = r->options.violations,
         .compat_exit = getenv("SRT_COMPAT_EXIT") != NULL,
-        .rules_directory = r->rules_directory,
+        .rules_directory = r->rules_directory.n ? r->rules_directory.p : NULL,
     };
     return supervise(&s, e);
 }
@@ -306,6 +309,25 @@ static int fill_standard_descriptors(void)
     return 0;
 }
 
+static int explain(const struct run *r)
+{
+    AUTO_BUF profile = { 0 };
+    switch (r->options.explain) {
+    case EXPLAIN_JSON:
+        plan_print_json(&r->plan, stdout);
+        break;
+    case EXPLAIN_SEATBELT:
+        seatbelt_profile(&r->plan, NETNS_HTTP_PORT, &profile);
+        fputs(buf_text(&profile), stdout);
+        break;
+    case EXPLAIN_NO:
+    case EXPLAIN_TEXT:
+        plan_print(&r->plan, stdout);
+        break;
+    }
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
 static int run_planned(struct run *r)
 {
     struct err e = { 0 };
@@ -318,11 +340,8 @@ static int run_planned(struct run *r)
         log_error("%s", e.text);
         return err_exit_code(e.kind) == 125 ? 125 : 1;
     }
-    if (r->options.explain != EXPLAIN_NO) {
-        r->options.explain == EXPLAIN_JSON ? plan_print_json(&r->plan, stdout)
-                                           : plan_print(&r->plan, stdout);
-        return 0;
-    }
+    if (r->options.explain != EXPLAIN_NO)
+        return explain(r);
     int status = start(r, &e);
     if (status < 0) {
         log_error("%s", e.text);

@@ -97,23 +97,45 @@ static bool take_ask(struct run_options *o, struct str value, const char *text)
     return value.n > 0;
 }
 
+/* The place of `value` in a list of words, or -1. */
+static int word_of(struct str value, const char *const *words, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (str_eq(value, str_of(words[i])))
+            return i;
+    return -1;
+}
+
 static bool take_explain(struct run_options *o, struct str value, const char *text)
 {
+    static const char *const words[] = { "", "text", "json", "seatbelt" };
+    static const enum explain means[] = { EXPLAIN_TEXT, EXPLAIN_TEXT, EXPLAIN_JSON,
+                                          EXPLAIN_SEATBELT };
+    int at = word_of(value, words, 4);
     (void)text;
-    o->explain = str_eq(value, STR("json")) ? EXPLAIN_JSON : EXPLAIN_TEXT;
-    return value.n == 0 || str_eq(value, STR("json")) || str_eq(value, STR("text"));
+    if (at >= 0)
+        o->explain = means[at];
+    return at >= 0;
 }
 
 static bool take_tty(struct run_options *o, struct str value, const char *text)
 {
-    static const char *const names[] = { "auto", "yes", "no" };
+    static const char *const words[] = { "auto", "yes", "no" };
+    int at = word_of(value, words, 3);
     (void)text;
-    for (size_t i = 0; i < 3; i++)
-        if (str_eq(value, str_of(names[i]))) {
-            o->tty = (enum tty_choice)i;
-            return true;
-        }
-    return false;
+    if (at >= 0)
+        o->tty = (enum tty_choice)at;
+    return at >= 0;
+}
+
+static bool take_backend(struct run_options *o, struct str value, const char *text)
+{
+    static const char *const words[] = { "native", "bwrap" };
+    int at = word_of(value, words, 2);
+    (void)text;
+    if (at >= 0)
+        o->backend = (enum backend)at;
+    return at >= 0;
 }
 
 static bool take_violations(struct run_options *o, struct str value, const char *text)
@@ -167,7 +189,9 @@ static const struct option_row rows[] = {
     { NULL, "--profile", "NAME", "preset under the file: read-only, workspace, no-network",
       take_profile },
     { NULL, "--strict", NULL, "an unknown settings key is an error", take_strict },
-    { NULL, "--explain", "=text|json", "print the plan, run nothing", take_explain },
+    { NULL, "--explain", "=text|json|seatbelt", "print the plan, run nothing", take_explain },
+    { NULL, "--backend", "native|bwrap", "bwrap: files and processes only, for comparison",
+      take_backend },
     { NULL, "--tty", "auto|yes|no", "give the command a terminal of its own", take_tty },
     { NULL, "--ask", "tty|none|PATH", "who answers permission prompts; PATH is a unix socket",
       take_ask },

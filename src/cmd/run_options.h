@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-enum explain { EXPLAIN_NO, EXPLAIN_TEXT, EXPLAIN_JSON };
+enum explain { EXPLAIN_NO, EXPLAIN_TEXT, EXPLAIN_JSON, EXPLAIN_SEATBELT };
+enum backend { BACKEND_NATIVE, BACKEND_BWRAP };
 enum tty_choice { TTY_AUTO, TTY_YES, TTY_NO };
 
 struct run_options {
@@ -19,6 +20,7 @@ struct run_options {
     const char *audit_file, *profile;
     const char *ask; /* "tty", "none", a path, or NULL for the default */
     enum explain explain;
+    enum backend backend;
     enum tty_choice tty;
     struct violations_target violations;
     bool accepted[LAYERS], required[LAYERS];

@@ -19,23 +19,35 @@
 
 struct asking;
 
-/* Opens the front. Fails with E_INPUT when the socket of --ask=PATH cannot be reached. */
+/* Opens the front. Fails with E_INPUT when it cannot be used (no terminal, no socket there), or when
+ * the kept answers of the project are malformed. `record` and `proxy` are borrowed for the life. */
 int asking_new(const struct supervision *s, const char *run_id, struct record *record,
-               struct asking **out, struct err *e);
+               struct egress_process *proxy, struct asking **out, struct err *e);
+
+/* Gives the terminal back. NULL is fine. */
 void asking_free(struct asking *a);
 
 /* True when there is somebody to ask. */
 bool asking_is_possible(const struct asking *a);
 
-/* An "ask" or "cancel" frame of the proxy. */
-void asking_frame(struct asking *a, const struct json *frame, struct egress_process *proxy,
-                  struct watch *watch, int64_t now_ms);
+/* An "ask" or "cancel" frame of the proxy; `watch` finds who asks. */
+void asking_frame(struct asking *a, const struct json *frame, struct watch *watch, int64_t now_ms);
 
-/* Descriptors to poll; at most `room`. */
-size_t asking_polls(const struct asking *a, struct pollfd *out, size_t room);
-void asking_ready(struct asking *a, const struct pollfd *ready, struct egress_process *proxy,
-                  int64_t now_ms);
+/* The channel of the front, for poll; -1 = none now. */
+int asking_fd(const struct asking *a);
+short asking_events(const struct asking *a);
+void asking_ready(struct asking *a, short revents, int64_t now_ms);
 
 /* When asking_tick has something to do; -1 = never. */
 int64_t asking_deadline(const struct asking *a);
-void asking_tick(struct asking *a, struct egress_process *proxy, int64_t now_ms);
+void asking_tick(struct asking *a, int64_t now_ms);
+
+/* True while a question holds the caller's terminal. */
+bool asking_has_terminal(const struct asking *a);
+
+/* Around a stop of ours. */
+void asking_suspend(struct asking *a);
+void asking_resume(struct asking *a, int64_t now_ms);
+
+/* The rules that questions are judged by from now on (live updates). Borrowed. */
+void asking_set_policy(struct asking *a, const struct egress_policy *policy);

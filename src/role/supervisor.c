@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "proto/json.h"
 #include "role/asking.h"
+#include "role/frame.h"
 #include "role/record.h"
 #include "role/steering.h"
 #include "sandbox/egress_process.h"
@@ -145,36 +146,22 @@ static void start_proxy(struct supervisor *s)
     s->launch.listener_count = 0;
 }
 
-static const char *text_of(const struct json *frame, const char *key)
-{
-    struct str text;
-    const struct json *v = json_get(frame, key);
-    return v && json_to_str(v, &text) ? text.p : NULL;
-}
-
-static uint64_t number_of(const struct json *frame, const char *key)
-{
-    uint64_t number = 0;
-    const struct json *v = json_get(frame, key);
-    return v && json_to_u64(v, &number) ? number : 0;
-}
-
 static void take_net(struct supervisor *s, const struct json *frame)
 {
-    const char *host = text_of(frame, "host"), *method = text_of(frame, "method");
-    const char *decision = text_of(frame, "decision");
+    const char *host = frame_text(frame, "host"), *method = frame_text(frame, "method");
+    const char *decision = frame_text(frame, "decision");
     struct watch_process who;
     bool denied = !decision || strcmp(decision, "allow") != 0;
-    uint16_t client = (uint16_t)number_of(frame, "client_port");
+    uint16_t client = frame_port(frame, "client_port");
     bool known = denied && client && watch_port_owner(&s->watch, client, now_ms(), &who);
     struct net_report report = {
         .denied = denied,
         .host = host ? host : "",
         .method = method ? method : "",
-        .rule = text_of(frame, "rule"),
-        .reason = text_of(frame, "reason"),
-        .violation = text_of(frame, "violation"),
-        .port = (uint16_t)number_of(frame, "port"),
+        .rule = frame_text(frame, "rule"),
+        .reason = frame_text(frame, "reason"),
+        .violation = frame_text(frame, "violation"),
+        .port = frame_port(frame, "port"),
         .who = known ? &who : NULL,
     };
     record_net(&s->record, &report);
@@ -189,7 +176,7 @@ static void take_frame(void *ctx, struct str text)
         log_debug("egress proxy: a frame that is no JSON: %s", e.text);
         return;
     }
-    const char *kind = text_of(frame, "t");
+    const char *kind = frame_text(frame, "t");
     if (!kind)
         return;
     if (strcmp(kind, "net") == 0) {
@@ -197,9 +184,9 @@ static void take_frame(void *ctx, struct str text)
     } else if (strcmp(kind, "ask") == 0 || strcmp(kind, "cancel") == 0) {
         asking_frame(s->asking, frame, &s->watch, now_ms());
     } else if (strcmp(kind, "totals") == 0) {
-        s->record.bytes_out = number_of(frame, "bytes_out");
-        s->record.bytes_in = number_of(frame, "bytes_in");
-        s->record.connections = number_of(frame, "connections");
+        s->record.bytes_out = frame_number(frame, "bytes_out");
+        s->record.bytes_in = frame_number(frame, "bytes_in");
+        s->record.connections = frame_number(frame, "connections");
     }
 }
 
@@ -276,7 +263,7 @@ static int poll_timeout(const struct supervisor *s, int64_t now)
 static void run_timers(struct supervisor *s, int64_t now)
 {
     audit_tick(s->record.audit);
-    asking_tick(s->asking, &s->proxy, now);
+    asking_tick(s->asking, now);
     if (s->wall_kill_at && now >= s->wall_kill_at) {
         kill_everything(s);
         s->wall_kill_at = s->wall_at = 0;
@@ -316,10 +303,7 @@ static void fill_polls(struct supervisor *s, struct polls *p)
     else if (!s->proxy_failed)
         for (size_t i = 0; i < s->launch.listener_count; i++)
             want(p, P_LISTENER, s->launch.listeners[i].fd, POLLIN);
-    struct pollfd more[8];
-    size_t n = asking_polls(s->asking, more, 8);
-    for (size_t i = 0; i < n; i++)
-        want(p, P_ASKING, more[i].fd, more[i].events);
+    want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
     n = s->pty ? pty_polls(s->pty, more, 8) : 0;
     for (size_t i = 0; i < n; i++)
@@ -357,7 +341,7 @@ static bool turn(struct supervisor *s)
             start = true;
             break;
         case P_ASKING:
-            asking_ready(s->asking, &p.fds[i], &s->proxy, now);
+            asking_ready(s->asking, p.fds[i].revents, now);
             break;
         case P_STEERING:
             if (steering_ready(s->steering, &s->proxy, &s->record, &e) < 0) {
@@ -433,7 +417,6 @@ static int finish(struct supervisor *s, struct err *e)
     if (s->launch.report >= 0)
         read_reports(s);
     egress_process_finish(&s->proxy, take_frame, s);
-    asking_end(s->asking);
     int result = explain_failure(s, &status, e);
     record_limits(s);
     struct cgroup_usage usage = { 0 };
@@ -471,7 +454,7 @@ static int open_parts(struct supervisor *s, struct err *e)
         audit_open(a->audit_file, a->audit_fd, run_id, &s->record.audit, e) < 0 ||
         violations_new(a->plan->settings->ignore_violations_json, str_of(a->command_text),
                        &s->record.violations, e) < 0 ||
-        asking_new(a, &s->asking, e) < 0 || steering_new(a, &s->steering, e) < 0)
+        asking_new(a, run_id, &s->record, &s->proxy, &s->asking, e) < 0 || steering_new(a, &s->steering, e) < 0)
         return -1;
     sigset_t mask;
     sigemptyset(&mask);
