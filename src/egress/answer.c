@@ -50,7 +50,6 @@ void answer_http(struct buf *out, enum answer kind, const struct answer_options 
     buf_addf(&body, "%s", row->body);
     if (row->reason_in_body)
         clean_text(&body, options->reason, 500);
-    buf_add_byte(&body, '\n');
 
     buf_addf(out, "HTTP/1.1 %d %s\r\n", row->status, phrase.n ? phrase.p : row->phrase);
     if (kind == ANSWER_AUTHENTICATE)

@@ -71,10 +71,18 @@ void client_consume(struct client *c, size_t n)
     }
 }
 
+/* The first write goes out at once whatever Nagle thinks; later ones need to be told. */
+static ssize_t write_out(struct client *c, struct str bytes)
+{
+    if (c->writes < 2 && ++c->writes == 2)
+        socket_no_delay(watch_fd(c->watch));
+    return socket_write(watch_fd(c->watch), bytes);
+}
+
 int client_flush(struct client *c)
 {
     while (c->out.n) {
-        ssize_t sent = socket_write(watch_fd(c->watch), buf_str(&c->out));
+        ssize_t sent = write_out(c, buf_str(&c->out));
         if (sent < 0)
             return errno == EAGAIN ? 0 : -1;
         c->out.n -= (size_t)sent;
@@ -87,7 +95,7 @@ int client_flush(struct client *c)
 int client_send(struct client *c, struct str bytes)
 {
     if (c->out.n == 0) {
-        ssize_t sent = socket_write(watch_fd(c->watch), bytes);
+        ssize_t sent = write_out(c, bytes);
         if (sent < 0 && errno != EAGAIN)
             return -1;
         bytes = str_skip(bytes, sent > 0 ? (size_t)sent : 0);

@@ -58,11 +58,12 @@ struct client {
     const struct client_protocol *protocol; /* NULL before the first byte */
     struct watch *watch;                    /* NULL when the relay has it */
     struct timer *timer;
-    struct buf in;  /* read and not consumed */
-    struct buf out; /* for the client, not taken yet */
-    size_t memory;  /* what egress->buffered counts for us */
-    bool ended;     /* the client sends nothing more */
-    bool full;      /* somebody wants no more input for now */
+    struct buf in;   /* read and not consumed */
+    struct buf out;  /* for the client, not taken yet */
+    unsigned writes; /* counted up to 2 */
+    size_t memory;   /* what egress->buffered counts for us */
+    bool ended;      /* the client sends nothing more */
+    bool full;       /* somebody wants no more input for now */
     char user[CREDENTIAL_KEY_MAX];
 
     struct want want;

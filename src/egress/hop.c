@@ -127,7 +127,6 @@ static void on_dialled(void *ctx, int fd, size_t which, int os)
         fail(h, ANSWER_BAD_GATEWAY, strerrordesc_np(os));
         return;
     }
-    socket_no_delay(fd);
     if (h->result.via == HOP_DIRECT && !h->want->host.is_ip)
         read_address(&h->list[which], &h->result.address);
     const struct proxy_hop *parent = parent_of(h);

@@ -1,7 +1,8 @@
 #include "egress/tunnel.h"
 
 #include "egress/first_bytes.h"
-#include "io/socket.h"
+
+#include <unistd.h>
 
 static bool on_moved(void *ctx, enum relay_side from, size_t n)
 {
@@ -44,15 +45,17 @@ void tunnel_relay(struct client *c, int fd, struct str hello, bool judge_first_b
                                      .over = on_over,
                                      .ctx = c,
                                      .room = &e->room };
+    if (client_send(c, hello) < 0) {
+        close(fd);
+        client_close(c);
+        return;
+    }
     struct watch *client = c->watch;
     c->watch = NULL;
-    socket_keep_alive(watch_fd(client));
-    socket_keep_alive(fd);
     c->relay = relay_new(e->loop, client, watch_new(e->loop, fd, NULL, NULL), &options);
     client_enter(c, CLIENT_TUNNEL, 0);
     if (c->out.n)
         relay_put(c->relay, RELAY_UPSTREAM, buf_str(&c->out));
-    relay_put(c->relay, RELAY_UPSTREAM, hello);
     relay_put(c->relay, RELAY_CLIENT, buf_str(&c->in));
     bool within = egress_count(c->sandbox, true, c->in.n);
     buf_release(&c->in);

@@ -1,5 +1,7 @@
 #include "egress/upstream.h"
 
+#include "io/socket.h"
+
 #include <stdlib.h>
 
 enum { IDLE_MAX = 64, IDLE_FOR_MS = 10 * 1000 };
@@ -19,6 +21,7 @@ struct upstream *upstream_new(struct egress_sandbox *s, const struct want *want,
                               const struct hop_result *hop)
 {
     struct upstream *u = mem_get(sizeof *u);
+    socket_no_delay(hop->fd);
     u->sandbox = s;
     u->watch = watch_new(s->egress->loop, hop->fd, on_idle_event, u);
     u->host = want->host;

@@ -1,13 +1,17 @@
 #include "io/loop-int.h"
 
 #include "base/check.h"
+#include "base/fd.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 /* As much as a loopback socket gives in one read; twice as much was not faster. */
-enum { SCRATCH = 256 << 10 };
+enum { SCRATCH = 256 << 10, EVENTS = 128 };
 
 struct later {
     void (*fn)(void *ctx);
@@ -16,11 +20,25 @@ struct later {
 
 struct loop {
     uv_loop_t uv;
+    int poller;     /* epoll set of all watches */
+    uv_poll_t poll; /* of the poller */
+    int held;       /* watches in it */
     uv_idle_t idle; /* runs while something stands in `laters`, so that the loop does not sleep */
     struct later *laters;
     size_t later_count, later_cap;
     char *scratch; /* allocated at the first use */
 };
+
+static void on_poller(uv_poll_t *poll, int status, int mask)
+{
+    struct loop *l = poll->data;
+    struct epoll_event events[EVENTS];
+    (void)status;
+    (void)mask;
+    int n = epoll_wait(l->poller, events, EVENTS, 0);
+    for (int i = 0; i < n; i++)
+        watch_happened(events[i].data.ptr, events[i].events);
+}
 
 /* Callbacks may ask for more: that is for the next turn. */
 static void run_laters(uv_idle_t *idle)
@@ -46,6 +64,17 @@ int loop_new(struct loop **out, struct err *e)
         free(l);
         return err_set(e, E_IO, -rc, "make the event loop");
     }
+    l->poller = epoll_create1(EPOLL_CLOEXEC);
+    rc = l->poller < 0 ? -errno : uv_poll_init(&l->uv, &l->poll, l->poller);
+    if (rc < 0) {
+        fd_drop(&l->poller);
+        uv_loop_close(&l->uv);
+        free(l);
+        return err_set(e, E_IO, -rc, "make the event loop");
+    }
+    l->poll.data = l;
+    uv_poll_start(&l->poll, UV_READABLE, on_poller);
+    uv_unref((uv_handle_t *)&l->poll); /* see loop_hold */
     uv_idle_init(&l->uv, &l->idle);
     l->idle.data = l;
     *out = l;
@@ -59,8 +88,10 @@ void loop_free(struct loop *l)
     while (l->later_count)
         run_laters(&l->idle);
     uv_close((uv_handle_t *)&l->idle, NULL);
+    uv_close((uv_handle_t *)&l->poll, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT); /* lets handles that are being closed finish */
     CHECK(uv_loop_close(&l->uv) == 0);
+    close(l->poller);
     free(l->laters);
     free(l->scratch);
     free(l);
@@ -103,4 +134,19 @@ char *loop_scratch(struct loop *l, size_t *n)
 uv_loop_t *loop_uv(struct loop *l)
 {
     return &l->uv;
+}
+
+int loop_poller(const struct loop *l)
+{
+    return l->poller;
+}
+
+void loop_hold(struct loop *l, int change)
+{
+    l->held += change;
+    CHECK(l->held >= 0);
+    if (l->held)
+        uv_ref((uv_handle_t *)&l->poll);
+    else
+        uv_unref((uv_handle_t *)&l->poll);
 }

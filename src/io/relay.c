@@ -25,9 +25,10 @@ struct flow {
     int pipe[2];       /* -1: none */
     size_t piped;      /* bytes in the pipe */
     uint64_t moved;
-    bool peeking; /* nothing is forwarded before the first bytes have been judged */
-    bool ended;   /* the sender has no more */
-    bool closed;  /* the receiver has been told so, or is gone */
+    unsigned writes; /* counted up to 2 */
+    bool peeking;    /* nothing is forwarded before the first bytes have been judged */
+    bool ended;      /* the sender has no more */
+    bool closed;     /* the receiver has been told so, or is gone */
 };
 
 struct relay {
@@ -35,7 +36,7 @@ struct relay {
     struct watch *sides[2]; /* by relay_side */
     struct flow flows[2];   /* by where the bytes come from */
     struct relay_options options;
-    struct timer *check; /* runs once one direction has ended */
+    struct timer *check;
     bool over, clean, freed;
 };
 
@@ -89,6 +90,14 @@ static void break_flow(struct flow *f)
         finish(f->relay, false);
 }
 
+/* The first write goes out at once whatever Nagle thinks, and short tunnels have no second. */
+static ssize_t flow_write(struct flow *f, struct str bytes)
+{
+    if (f->writes < 2 && ++f->writes == 2)
+        socket_no_delay(flow_out(f));
+    return socket_write(flow_out(f), bytes);
+}
+
 static bool would_block(ssize_t n)
 {
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -98,7 +107,7 @@ static bool would_block(ssize_t n)
 static bool flow_drain(struct flow *f)
 {
     while (f->queue.len) {
-        ssize_t sent = socket_write(flow_out(f), bufq_peek(&f->queue));
+        ssize_t sent = flow_write(f, bufq_peek(&f->queue));
         if (sent < 0) {
             if (!would_block(sent))
                 break_flow(f);
@@ -122,18 +131,24 @@ static bool flow_drain(struct flow *f)
     return true;
 }
 
-/* Asks the owner about the first bytes. True when they may be forwarded. */
-static bool flow_judged(struct flow *f)
+/* Asks the owner about the client's first bytes, all that have come. True when they may be
+ * forwarded. */
+static bool flow_judged_bytes(struct flow *f, struct str bytes)
 {
     struct relay *r = f->relay;
-    bool last = f->ended || bufq_room(&f->queue) == 0;
-    enum relay_peek said = r->options.peek(r->options.ctx, bufq_peek(&f->queue), last);
+    bool last = f->ended || bytes.n >= RELAY_QUEUE;
+    enum relay_peek said = r->options.peek(r->options.ctx, bytes, last);
     if (said == RELAY_STOP || (said == RELAY_MORE && last)) {
         finish(r, false);
         return false;
     }
     f->peeking = said == RELAY_MORE;
     return !f->peeking;
+}
+
+static bool flow_judged(struct flow *f)
+{
+    return flow_judged_bytes(f, bufq_peek(&f->queue));
 }
 
 static bool flow_count(struct flow *f, size_t n)
@@ -211,11 +226,17 @@ static bool flow_copy(struct flow *f)
     if (!flow_count(f, (size_t)got))
         return false;
     struct str rest = { bytes, (size_t)got };
-    if (f->peeking) {
-        bufq_put(&f->queue, rest);
-        return flow_judged(f) && (size_t)got == size;
+    bool queued = f->peeking && f->queue.len;
+    if (queued)
+        CHECK(bufq_put(&f->queue, rest) == rest.n);
+    if (f->peeking && !(queued ? flow_judged(f) : flow_judged_bytes(f, rest))) {
+        if (!queued && !f->relay->over)
+            CHECK(bufq_put(&f->queue, rest) == rest.n);
+        return false;
     }
-    ssize_t sent = socket_write(flow_out(f), rest);
+    if (queued)
+        return true; /* the queue is sent first */
+    ssize_t sent = flow_write(f, rest);
     if (sent < 0 && !would_block(sent)) {
         break_flow(f);
         return false;
@@ -238,12 +259,12 @@ static void flow_pump(struct flow *f)
         return;
     if (f->ended && flow_drain(f) && !f->closed) {
         drop_pipe(f);
-        shutdown(flow_out(f), SHUT_WR); /* fails only on a dead socket, where reading ends too */
         f->closed = true;
-        if (r->flows[!f->from].closed)
-            finish(r, r->clean);
-        else
-            timer_start(r->check, CHECK_PEER_MS);
+        if (r->flows[!f->from].closed) {
+            finish(r, r->clean); /* the close that follows says the same as a shutdown */
+            return;
+        }
+        shutdown(flow_out(f), SHUT_WR); /* fails only on a dead socket, where reading ends too */
     }
 }
 
@@ -292,6 +313,7 @@ static void on_check(void *ctx)
 {
     struct relay *r = ctx;
     for (int side = 0; side < 2; side++) {
+        socket_keep_alive(watch_fd(r->sides[side])); /* short tunnels never come here */
         struct pollfd state = { .fd = watch_fd(r->sides[side]) };
         bool told = r->flows[!side].closed; /* both ends shut is POLLHUP and no failure */
         if (poll(&state, 1, 0) == 1 &&
@@ -340,8 +362,10 @@ void relay_start(struct relay *r)
     struct flow *out = &r->flows[RELAY_CLIENT];
     if (out->peeking && (out->queue.len || out->ended))
         flow_judged(out);
-    flow_pump(out);
-    flow_pump(&r->flows[RELAY_UPSTREAM]);
+    for (int side = 0; side < 2; side++)
+        if (r->flows[side].queue.len || r->flows[side].ended)
+            flow_pump(&r->flows[side]);
+    timer_start(r->check, CHECK_PEER_MS);
     set_interest(r);
 }
 

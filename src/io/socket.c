@@ -53,6 +53,9 @@ bool socket_connected(int fd, int *os)
     struct pollfd ready = { .fd = fd, .events = POLLOUT };
     if (poll(&ready, 1, 0) != 1)
         return false;
+    *os = 0;
+    if (ready.revents == POLLOUT)
+        return true;
     socklen_t size = sizeof *os;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, os, &size) < 0)
         *os = errno;

@@ -5,32 +5,21 @@
 #include "io/loop-int.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 struct watch {
-    uv_poll_t uv; /* first: the closed callback gets this pointer back */
     struct loop *loop;
     watch_ready *ready;
     void *ctx;
     unsigned events;
-    int fd;
-    bool known; /* libuv has the descriptor */
+    int fd;     /* -1 once given up */
+    bool known; /* the kernel has the descriptor */
 };
 
-static void on_closed(uv_handle_t *handle)
+static void give_back(void *ctx)
 {
-    free(handle);
-}
-
-static void on_ready(uv_poll_t *uv, int status, int events)
-{
-    struct watch *w = (struct watch *)uv;
-    unsigned got = status < 0 ? w->events
-                              : ((events & UV_READABLE) ? WATCH_READ : 0u) |
-                                    ((events & UV_WRITABLE) ? WATCH_WRITE : 0u);
-    if (status < 0)
-        w->events = 0; /* libuv has stopped watching; the owner asks again if it still wants to */
-    w->ready(w->ctx, got);
+    free(ctx);
 }
 
 struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx)
@@ -46,27 +35,52 @@ struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx)
 
 void watch_hand(struct watch *w, watch_ready *ready, void *ctx)
 {
-    watch_set(w, 0);
     w->ready = ready;
     w->ctx = ctx;
 }
 
 void watch_set(struct watch *w, unsigned events)
 {
-    if (events == w->events)
+    if (events == w->events || w->fd < 0)
         return;
-    if (!w->known) {
-        CHECK(uv_poll_init(loop_uv(w->loop), &w->uv, w->fd) == 0);
-        w->known = true;
-    }
+    struct epoll_event wanted = {
+        .events = ((events & WATCH_READ) ? EPOLLIN : 0u) | ((events & WATCH_WRITE) ? EPOLLOUT : 0u),
+        .data.ptr = w,
+    };
+    /* Fails when the kernel has no memory, or for what is no socket or pipe: our own mistake. */
+    int what = w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    CHECK(epoll_ctl(loop_poller(w->loop), what, w->fd, &wanted) == 0);
+    if (!w->known)
+        loop_hold(w->loop, +1);
+    w->known = true;
     w->events = events;
-    if (!events) {
-        uv_poll_stop(&w->uv);
-        return;
+}
+
+/* The kernel forgets the descriptor. Closing it would not do: somebody else may hold the same open
+ * file, as the supervisor does with listeners, and then it would go on telling. */
+static void watch_quiet(struct watch *w)
+{
+    if (w->known) {
+        epoll_ctl(loop_poller(w->loop), EPOLL_CTL_DEL, w->fd, NULL);
+        loop_hold(w->loop, -1);
     }
-    int wanted =
-        ((events & WATCH_READ) ? UV_READABLE : 0) | ((events & WATCH_WRITE) ? UV_WRITABLE : 0);
-    uv_poll_start(&w->uv, wanted, on_ready);
+    w->known = false;
+    w->events = 0;
+}
+
+void watch_happened(struct watch *w, uint32_t events)
+{
+    if (w->fd < 0)
+        return; /* given up by a callback of the same turn */
+    unsigned got =
+        ((events & EPOLLIN) ? WATCH_READ : 0u) | ((events & EPOLLOUT) ? WATCH_WRITE : 0u);
+    if (events & (EPOLLERR | EPOLLHUP))
+        got = WATCH_READ | WATCH_WRITE; /* whichever call the owner makes tells */
+    got &= w->events;
+    if (got)
+        w->ready(w->ctx, got);
+    else
+        watch_quiet(w); /* an error that nobody waits for would come again and again */
 }
 
 int watch_fd(const struct watch *w)
@@ -83,9 +97,8 @@ void watch_free(struct watch *w)
 int watch_take_fd(struct watch *w)
 {
     int fd = w->fd;
-    if (w->known)
-        uv_close((uv_handle_t *)&w->uv, on_closed);
-    else
-        free(w);
+    watch_quiet(w);
+    w->fd = -1;
+    loop_later(w->loop, give_back, w); /* this turn's events may still name it */
     return fd;
 }

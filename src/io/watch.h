@@ -3,6 +3,9 @@
  * The watch owns the descriptor. Interest is computed by the owner from its queues and set in one
  * place; readiness is level-triggered. The kernel hears of the descriptor at the first interest, so
  * a socket that is served at once costs no registration.
+ *
+ * Watches stand in an epoll set of their own, which the loop watches as one descriptor: libuv's poll
+ * handle makes about ten system calls in the life of a short connection, this makes two.
  */
 #pragma once
 
@@ -21,7 +24,7 @@ typedef void watch_ready(void *ctx, unsigned events);
 /* Takes the descriptor, which must be non-blocking. */
 struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx);
 
-/* Gives the watch to another owner; its interest is dropped. */
+/* Gives the watch to another owner, who sets the interest next. */
 void watch_hand(struct watch *w, watch_ready *ready, void *ctx);
 
 void watch_set(struct watch *w, unsigned events);
