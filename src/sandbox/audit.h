@@ -1,8 +1,12 @@
 /* audit.h - the audit log of one run: JSON lines with a hash chain (sandbox contract 10.2).
  *
- * One writer, the supervisor. Each record carries the SHA-256 of the line before it, so that cuts
- * and changes are seen by `postern audit verify`. Never a secret: no header values, no bodies,
- * queries cut.
+ * One writer, the supervisor. Each record ends with `prev`, the SHA-256 of the line before it (without
+ * its newline; 64 zeros in the first), so that cuts and changes are seen by `postern audit verify`.
+ * What no chain without a key can show: records cut off at the end, and a log written anew as a whole.
+ * Lines are ASCII: everything else is escaped, so no name can make a line of its own or turn a
+ * terminal round. Never a secret: no header values, no bodies, queries cut.
+ *
+ * The caller has SIGPIPE blocked or ignored.
  */
 #pragma once
 
@@ -36,18 +40,45 @@ struct audit_event {
 
 struct audit;
 
-/* Opens the log. `path` (O_APPEND, mode 0600) and `fd` may both be given, or neither: then events are
- * counted and dropped. A path that continues an older log continues its chain. The caller has checked
- * that the path lies outside every allowed write path. */
+/* Opens the log. `path` (O_APPEND, mode 0600) and `fd` may both be given, or neither (NULL, -1): then
+ * events are counted and dropped. A path that continues an older log continues its chain, also with
+ * several runs at once; a descriptor starts a chain of its own. An existing file must be a log of ours
+ * that only its owner can read. The caller has checked that the path lies outside every allowed write
+ * path. On success `fd` is the log's to close. */
 int audit_open(const char *path, int fd, const char *run_id, struct audit **out, struct err *e);
 
-/* Writes one record, or folds it into the one before when it is equal and less than 1 s older
- * (then `count` rises). */
+/* Writes one record; an event that equals one of the last second is folded instead: the first stands
+ * in the log at once, the further ones become one more record whose `count` says how many they were.
+ * More than 200 different denials in a second are folded into one record per kind ("flood"). Before
+ * an AUDIT_END everything folded is written. */
 void audit_write(struct audit *a, const struct audit_event *event);
 
-/* Writes what is folded. Returns -1 when the log could not be written at some point. */
+/* False after the log could not be written: what may only happen on the record must not happen. */
+bool audit_ok(const struct audit *a);
+
+/* When audit_tick has folded records to write: CLOCK_MONOTONIC in ms, or -1. */
+int64_t audit_deadline(const struct audit *a);
+void audit_tick(struct audit *a);
+
+/* How many events there were, folded ones included. */
+uint64_t audit_count(const struct audit *a);
+
+/* Writes what is folded and frees. Returns -1 when the log could not be written at some point. NULL is
+ * fine. */
 int audit_close(struct audit *a, struct err *e);
 
-/* `postern audit verify`: reads JSON lines and checks the chain. *records counts them; *e names the
- * line of the first break. */
-int audit_verify(FILE *in, uint64_t *records, struct err *e);
+/* For tests: another clock than clock_gettime. */
+typedef int audit_clock(clockid_t which, struct timespec *out);
+void audit_set_clock(struct audit *a, audit_clock *clock);
+
+/* What audit_verify found. */
+struct audit_verdict {
+    uint64_t records; /* that the chain vouches for */
+    uint64_t line;    /* of the first break, from 1; 0 = the chain is whole */
+    uint64_t torn;    /* lines that a dying writer cut off and the chain goes on from */
+    uint64_t starts, ends; /* runs that began and ended: fewer ends than starts may be a cut tail */
+};
+
+/* `postern audit verify`: reads JSON lines and checks the chain. -1 with *e naming the line of the
+ * first break: E_CONFLICT for a break, E_IO when reading fails. *out is filled either way. */
+int audit_verify(FILE *in, struct audit_verdict *out, struct err *e);
