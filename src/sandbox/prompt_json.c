@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "egress/clean.h"
 #include "proto/json.h"
 #include "proto/json_write.h"
 
@@ -13,6 +14,7 @@
 enum {
     LINE_MAX_BYTES = 65536, /* of one answer */
     OUT_MAX = 262144,       /* bytes that wait for a reader; 8 questions are far below */
+    TEXT_UNITS = 5000,      /* a path is at most 4096 bytes */
     CHUNK = 4096,           /* PIPE_BUF: never blocks once poll says that it can be written */
 };
 
@@ -38,23 +40,33 @@ static void write_suggestion(struct buf *out, const char *label, const char *rul
     json_write_object_end(out);
 }
 
+/* Names from inside, cleaned once more: this is the last place before a person's eyes. */
+static void member_clean(struct buf *out, const char *key, const char *text)
+{
+    AUTO_BUF clean = { 0 };
+    clean_text(&clean, str_of(text), TEXT_UNITS);
+    json_member_str(out, key, buf_str(&clean));
+}
+
 static void write_command(struct buf *out, const struct question *q)
 {
     json_write_key(out, STR("command"));
     json_write_object(out);
-    json_member_text(out, "argv0", q->argv0 ? q->argv0 : "");
+    member_clean(out, "argv0", q->argv0);
     json_member_i64(out, "pid", q->pid);
-    json_member_text(out, "text", q->text ? q->text : "");
+    member_clean(out, "text", q->text);
     if (q->tree)
-        json_member_text(out, "tree", q->tree);
+        member_clean(out, "tree", q->tree);
     json_write_object_end(out);
 }
 
 static void write_request(struct buf *out, const struct open_question *open, int64_t patience_ms)
 {
     const struct question *q = &open->question;
+    AUTO_BUF object = { 0 };
     AUTO_BUF rule = { 0 };
-    question_object(&rule, q);
+    question_object(&object, q);
+    clean_text(&rule, buf_str(&object), TEXT_UNITS);
     json_write_object(out);
     json_member_u64(out, "v", 1);
     json_member_text(out, "id", open->id);
@@ -64,14 +76,14 @@ static void write_request(struct buf *out, const struct open_question *open, int
         json_member_u64(out, "port", q->port);
     }
     if (q->path)
-        json_member_text(out, "path", q->path);
+        member_clean(out, "path", q->path);
     if (q->access)
         json_member_text(out, "access", q->access);
     if (q->method)
         json_member_text(out, "method", q->method);
     write_command(out, q);
     if (q->reason)
-        json_member_text(out, "reason", q->reason);
+        member_clean(out, "reason", q->reason);
     json_write_key(out, STR("suggest"));
     json_write_array(out);
     write_suggestion(out, "once", buf_text(&rule), QUESTION_ONCE);

@@ -173,14 +173,14 @@ static void read_arguments(const struct watch *w, pid_t pid, struct buf *out, si
             out->p[i] = ' ';
 }
 
-/* "sh (17) > " in front of what *tree holds. Cleaning drops ">", so no name can forge a step. */
+/* "sh (17) / " in front of what *tree holds. A name ends at its last "/", so none can forge a step. */
 static void tree_prepend(struct buf *tree, struct str name, pid_t inside)
 {
     AUTO_BUF longer = { 0 };
     char shown[64];
     ptrdiff_t slash = str_last_index(name, '/');
     put_clean(shown, sizeof shown, str_skip(name, (size_t)(slash + 1)));
-    buf_addf(&longer, "%s (%d)%s", shown, (int)inside, tree->n ? " > " : "");
+    buf_addf(&longer, "%s (%d)%s", shown, (int)inside, tree->n ? " / " : "");
     buf_add(&longer, buf_str(tree));
     buf_empty(tree);
     buf_add(tree, buf_str(&longer));

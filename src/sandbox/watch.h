@@ -32,7 +32,7 @@ struct watch_process {
     char argv0[256];    /* the first argument as the process shows it */
     char exe[512];      /* the program file, "" when it cannot be read */
     char text[WATCH_TEXT_MAX]; /* the arguments, joined by blanks */
-    char tree[768];     /* "npm (4) > sh (17) > curl (31)": from init's child down to it */
+    char tree[768];     /* "npm (4) / sh (17) / curl (31)": from init's child down to it */
 };
 
 void watch_init(struct watch *w, pid_t init);
