@@ -17,7 +17,8 @@
  * trailing '/'. */
 struct file_rule_path {
     const char *path;
-    const char *rule; /* the settings entry it comes from, for messages: "filesystem.denyWrite[2]" */
+    const char
+        *rule; /* the settings entry it comes from, for messages: "filesystem.denyWrite[2]" */
 };
 
 /* An inode that must not be written under any of its names (contract 3.4.1, hard links). */
@@ -42,11 +43,12 @@ struct file_rules {
     size_t read_deny_count;
     const struct file_rule_inode *denied_inodes;
     size_t denied_inode_count;
-    const struct file_rule_path *private_roots; /* tmpfs of ours, gone at exit: no mandatory names */
+    const struct file_rule_path
+        *private_roots; /* tmpfs of ours, gone at exit: no mandatory names */
     size_t private_root_count;
-    bool allow_git_config;              /* filesystem.allowGitConfig */
-    bool disabled;                      /* filesystem.disabled: everything is allowed */
-    const char *const *mandatory_off;   /* names of x.mandatory.off, each checked by the settings */
+    bool allow_git_config;            /* filesystem.allowGitConfig */
+    bool disabled;                    /* filesystem.disabled: everything is allowed */
+    const char *const *mandatory_off; /* names of x.mandatory.off, each checked by the settings */
     size_t mandatory_off_count;
 };
 
@@ -63,40 +65,49 @@ enum file_operation {
 
 /* What the caller can say about the object; unknown facts are false. */
 struct file_facts {
-    bool is_directory;           /* the object that is moved or removed is a directory */
-    dev_t device;                /* of the existing object, 0 when there is none */
+    bool is_directory; /* the object that is moved or removed is a directory */
+    dev_t device;      /* of the existing object, 0 when there is none */
     ino_t inode;
-    bool parent_is_repository;   /* the parent holds HEAD, objects and refs (a bare repository) */
-    bool parent_nearly_repository; /* making `name` would complete such a set beside config or hooks */
+    bool parent_is_repository; /* the parent holds HEAD, objects and refs (a bare repository) */
+    bool
+        parent_nearly_repository; /* making `name` would complete such a set beside config or hooks */
+    bool
+        in_repository_hooks; /* the parent is the hooks directory of such a repository, or beneath it */
 };
 
 enum file_verdict_kind {
     FILE_ALLOWED,
     FILE_DENIED,
-    /* Allowed with one content only (contract 3.5: new worktrees must still work): */
-    FILE_ONLY_COMMONDIR,   /* .git/worktrees/NAME/commondir, exactly "../..\n" */
-    FILE_ONLY_GITDIR,      /* .git/worktrees/NAME/gitdir: one absolute path that ends in "/.git" */
-    FILE_ONLY_GITFILE,     /* .git as a file: "gitdir: <repository>/.git/worktrees/NAME" */
+    /* Allowed with one content only (contract 3.5: new worktrees must still work). For FILE_CREATE
+     * of a regular file, and for FILE_REMOVE, where it is the present content that must be so: */
+    FILE_ONLY_COMMONDIR, /* .git/worktrees/NAME/commondir, exactly "../..\n" */
+    FILE_ONLY_GITDIR,    /* .git/worktrees/NAME/gitdir: one absolute path that ends in "/.git" */
+    FILE_ONLY_GITFILE,   /* .git as a file: "gitdir: <repository>/.git/worktrees/NAME" */
 };
 
 struct file_verdict {
     enum file_verdict_kind kind;
-    const char *rule; /* for FILE_DENIED: which entry, such as "mandatory .git/hooks"; static or borrowed */
-    bool warn_only;   /* allowed, but worth a line in the audit (.github/workflows) */
+    const char *
+        rule; /* for FILE_DENIED: which entry, such as "mandatory .git/hooks"; static or borrowed */
+    bool warn_only; /* allowed, but worth a line in the audit (.github/workflows) */
 };
 
 /* Judges one name. `path` is the canonical absolute path of the name inside the sandbox (the parent
  * resolved through every link, the last component as it is). */
 struct file_verdict file_rules_judge(const struct file_rules *r, struct str path,
-                                     enum file_operation operation,
-                                     const struct file_facts *facts);
+                                     enum file_operation operation, const struct file_facts *facts);
+
+/* Whose place a path is, without any deny. */
+enum file_place { FILE_OUTSIDE, FILE_IN_WRITE_ROOT, FILE_IN_PRIVATE_ROOT };
+enum file_place file_rules_place(const struct file_rules *r, struct str path);
 
 /* True when the name may not even be a *component* of a directory that is moved into place: the
  * warden then looks into a directory before it renames it to such a name (".git", ".claude", ...). */
 bool file_rules_is_holder(struct str name);
 
 /* For a look into a directory that is about to be renamed to `new_path`: judges `relative`, one of
- * the entries beneath it, as if it were made there. Returns the rule that forbids it, or NULL. */
+ * the entries beneath it, as if it were made there. The name of a directory ends in '/'. Returns the
+ * rule that forbids it, or NULL. With the directory's present path it tells what holds it in place. */
 const char *file_rules_judge_moved(const struct file_rules *r, struct str new_path,
                                    struct str relative);
 

@@ -26,13 +26,13 @@
 /* What the warden tells the supervisor about one judged call. Fixed size, one SEQPACKET message, so
  * that a flood costs the sandbox and nobody else (a full queue drops and counts). */
 struct warden_report {
-    uint32_t pid;        /* inside */
-    int32_t os;          /* errno handed to the command, 0 = allowed */
-    uint32_t lost;       /* reports dropped before this one */
-    char call[16];       /* "openat", "renameat2", "connect" */
-    char rule[96];       /* which entry decided, "" when none */
-    char argv0[64];      /* /proc/PID/comm */
-    char object[512];    /* path as judged, cut; bytes */
+    uint32_t pid;     /* inside */
+    int32_t os;       /* errno handed to the command, 0 = allowed */
+    uint32_t lost;    /* reports dropped before this one */
+    char call[16];    /* "openat", "renameat2", "connect" */
+    char rule[96];    /* which entry decided, "" when none */
+    char argv0[64];   /* /proc/PID/comm */
+    char object[512]; /* path as judged, cut; bytes */
     uint8_t warn_only;
 };
 
@@ -42,17 +42,28 @@ struct warden_options {
     const struct file_rule_path *unix_connect, *unix_bind;
     size_t unix_connect_count, unix_bind_count;
     bool all_unix_sockets;
-    bool no_setid;       /* strip nothing: refuse modes with set-id bits */
-    int report;          /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */
+    /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise
+     * AF_UNIX datagram sockets are refused, because each sendmsg may name a path. */
+    bool unix_datagrams;
+    bool nested_user_namespaces; /* the command may have changed its root */
+    bool no_setid;               /* strip nothing: refuse modes with set-id bits */
+    int report;                  /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */
     bool report_allowed; /* also report allowed write-intent calls (audit in observe mode) */
 };
 
-/* Serves `listeners[0..count)` (seccomp notification descriptors, owned) until each of them has no
- * process left, then returns 0. `wake` is a descriptor that, when readable, makes the function call
- * `on_wake(ctx)`; the callback may add a listener with warden_add. -1 as wake = none. */
 struct warden;
+
+/* Opens what the warden needs beneath /proc. *options and what it points to stay the caller's and
+ * must outlive the warden. */
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e);
+
+/* Takes over a seccomp notification descriptor; it is closed when no process is left behind it. */
 int warden_add(struct warden *w, int listener, struct err *e);
+
+/* Serves the listeners until each of them has no process left, then returns 0. When there is none at
+ * the start, it serves for ever. `wake` is a descriptor that, when readable, makes the function call
+ * `on_wake(w, ctx)`; the callback may add a listener with warden_add. -1 as wake = none. The calling
+ * process must be single-threaded: its umask and working directory are the warden's. */
 int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, void *ctx), void *ctx,
                struct err *e);
 void warden_free(struct warden *w);

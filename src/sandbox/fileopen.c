@@ -1,0 +1,311 @@
+#include "sandbox/fileops.h"
+
+#include "base/fd.h"
+#include "sandbox/gitpointer.h"
+#include "sandbox/pending.h"
+#include "sandbox/tracee.h"
+#include "sandbox/verdict.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* The bit of O_TMPFILE that is not O_DIRECTORY. */
+enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY };
+
+/* A name that another sandbox makes and removes again and again can beat us this often. */
+enum { ATTEMPTS = 16 };
+
+int fileop_check_mode(struct request *q, mode_t mode)
+{
+    if (!q->w->options.no_setid || !(mode & (S_ISUID | S_ISGID)))
+        return 0;
+    warden_report(q, STR("set-id mode"), "x.filesystem.noSetid", EPERM, false);
+    return EPERM;
+}
+
+static bool is_read_only(int flags)
+{
+    return (flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC);
+}
+
+static int give(struct request *q, int fd, int flags)
+{
+    int os = notify_give(&q->w->notify, &q->call, fd, flags & O_CLOEXEC);
+    return os ? os : REQUEST_ANSWERED;
+}
+
+/* Opens the object that we hold, whatever its name has come to mean since. */
+static int reopen(struct warden *w, int object, int flags)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", object);
+    return openat(w->fds, number,
+                  (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
+}
+
+/* Takes back the O_NONBLOCK that kept us from waiting. */
+static int give_blocking(struct request *q, int fd, int flags)
+{
+    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME)) < 0)
+        return errno;
+    return give(q, fd, flags);
+}
+
+static int attempt_fifo(struct pending *p)
+{
+    if (p->source.fd >= 0) /* opened for reading, and a writer has come */
+        return give_blocking(&p->q, p->source.fd, p->flags);
+    AUTO_FD fd = reopen(p->q.w, p->object, p->flags | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENXIO ? PENDING_AGAIN : errno;
+    return give_blocking(&p->q, fd, p->flags);
+}
+
+static int open_fifo(struct request *q, int object, int flags)
+{
+    AUTO_FD fd = reopen(q->w, object, flags | O_NONBLOCK);
+    bool waits = !(flags & O_NONBLOCK);
+    struct pending later = {
+        .source.fd = -1, .q = *q, .object = -1, .flags = flags, .attempt = attempt_fifo
+    };
+    if (fd < 0 && (errno != ENXIO || !waits))
+        return errno;
+    if (fd < 0) {
+        later.object = fcntl(object, F_DUPFD_CLOEXEC, 0);
+        return later.object < 0 ? errno : pending_add(&later, 0);
+    }
+    if (waits && (flags & O_ACCMODE) == O_RDONLY) {
+        later.source.fd = fd_take(&fd);
+        return pending_add(&later, EPOLLIN | EPOLLHUP);
+    }
+    return give_blocking(q, fd, flags);
+}
+
+/* /dev/stdout and the like may lead to what cannot be opened here: a file outside the write roots, a
+ * terminal of a devpts outside. The caller then gets what it has already, and no more than that. */
+static int give_own(struct request *q, const struct place *at, int flags)
+{
+    AUTO_FD fd = -1;
+    if (at->own_descriptor < 0 || tracee_copy_descriptor(q, at->own_descriptor, &fd) != 0 ||
+        !tracee_is_there(q))
+        return EACCES;
+    int status = fcntl(fd, F_GETFL), has = status & O_ACCMODE, wants = flags & O_ACCMODE;
+    if ((status & O_PATH) || (has != wants && has != O_RDWR))
+        return EACCES;
+    return give(q, fd, flags);
+}
+
+static int open_device(struct request *q, const struct place *at, int object, const struct stat *st,
+                       int flags)
+{
+    char terminal[64];
+    AUTO_FD fd = -1;
+    if (st->st_rdev == makedev(5, 0)) { /* /dev/tty is whose it is */
+        int os = tracee_terminal(q, terminal);
+        if (os)
+            return os;
+        fd = open(terminal, (flags & ~(O_CREAT | O_EXCL)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    } else {
+        fd = reopen(q->w, object, flags | O_NONBLOCK);
+    }
+    if (fd >= 0)
+        return give_blocking(q, fd, flags);
+    return errno == EACCES ? give_own(q, at, flags) : errno;
+}
+
+static bool is_proc(struct warden *w, int object, dev_t device)
+{
+    struct statfs fs;
+    if (device == w->plain_device)
+        return false;
+    if (fstatfs(object, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
+        return true;
+    w->plain_device = device;
+    return false;
+}
+
+/* Not a name at all, or one that is gone: only the caller's own descriptor leads there. */
+static bool is_nameless(const struct place *at, const struct pathname *path, const struct stat *st)
+{
+    return at->is_magic &&
+           (path->n == 0 || path->text[0] != '/' || (S_ISREG(st->st_mode) && st->st_nlink == 0));
+}
+
+/* Judges opening what is there. 0 or errno; EACCES is a denial that is not yet reported. */
+static int judge_existing(struct request *q, const struct place *at, struct deed *d,
+                          const struct stat *st, int flags)
+{
+    int os = pathname_of(q->w, at->object, &d->path);
+    if (os)
+        return os;
+    if (is_nameless(at, &d->path, st))
+        return tracee_is_there(q) ? 0 : EINTR;
+    if (is_proc(q->w, at->object, st->st_dev) && !tracee_may_use_proc(q, pathname_str(&d->path))) {
+        d->verdict.rule = "another process's files in /proc";
+        return EACCES;
+    }
+    if (is_read_only(flags))
+        return tracee_is_there(q) ? 0 : EINTR;
+    d->facts.device = st->st_dev;
+    d->facts.inode = st->st_ino;
+    return deed_ask(q, d);
+}
+
+static int open_existing(struct request *q, struct place *at, int flags)
+{
+    struct stat st;
+    if (fstat(at->object, &st) < 0)
+        return errno;
+    if (S_ISLNK(st.st_mode))
+        return ELOOP;
+    if (S_ISDIR(st.st_mode))
+        return EISDIR;
+    if ((flags & O_DIRECTORY) || at->ends_in_slash)
+        return ENOTDIR;
+    struct deed d = { .operation = FILE_WRITE, .place = at };
+    int os = judge_existing(q, at, &d, &st, flags);
+    if (os == EACCES && give_own(q, at, flags) == REQUEST_ANSWERED)
+        return REQUEST_ANSWERED;
+    if (os)
+        return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
+    if (S_ISFIFO(st.st_mode)) {
+        os = open_fifo(q, at->object, flags);
+    } else if (S_ISCHR(st.st_mode)) {
+        os = open_device(q, at, at->object, &st, flags);
+    } else {
+        AUTO_FD fd = reopen(q->w, at->object, flags);
+        os = fd < 0 ? errno : give(q, fd, flags);
+    }
+    if (os == REQUEST_ANSWERED && !is_read_only(flags))
+        deed_done(q, &d);
+    return os;
+}
+
+/* Makes the file. EEXIST when somebody else was faster. */
+static int create(struct request *q, struct place *at, int flags, mode_t mode)
+{
+    struct deed d = { .operation = FILE_CREATE, .place = at };
+    int os = deed_judge(q, &d);
+    if (os)
+        return os;
+    if (d.verdict.kind != FILE_ALLOWED)
+        return gitpointer_open(q, at, &d, flags, mode);
+    warden_set_umask(q->w, tracee_umask(q));
+    AUTO_FD fd = openat(at->parent, at->name,
+                        flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
+    if (fd < 0)
+        return errno;
+    if (!deed_still_stands(q, &d)) {
+        unlinkat(at->parent, at->name, 0);
+        return deed_refuse(q, &d, d.verdict.rule);
+    }
+    os = give(q, fd, flags);
+    if (os == REQUEST_ANSWERED)
+        deed_done(q, &d);
+    else
+        unlinkat(at->parent, at->name,
+                 0); /* the kernel makes nothing when there is no descriptor */
+    return os;
+}
+
+/* O_TMPFILE: a file without a name in the directory `path`. */
+static int open_nameless(struct request *q, int dirfd, const char *path, int flags, mode_t mode)
+{
+    AUTO_PLACE at = PLACE_NONE;
+    int os = place_find_object(q, dirfd, path, !(flags & O_NOFOLLOW), &at);
+    if (os || at.object < 0)
+        return os ? os : ENOENT;
+    struct place inside = PLACE_NONE;
+    inside.parent = at.object;
+    snprintf(inside.name, sizeof inside.name, "#nameless");
+    struct deed d = { .operation = FILE_CREATE, .place = &inside };
+    os = deed_judge(q, &d);
+    if (os)
+        return os;
+    warden_set_umask(q->w, tracee_umask(q));
+    AUTO_FD fd = openat(at.object, ".", flags | O_CLOEXEC, mode);
+    return fd < 0 ? errno : give(q, fd, flags);
+}
+
+/* O_PATH beside other flags: they do not count, and nothing can be changed through the result. */
+static int open_path_only(struct request *q, int dirfd, const char *path, int flags)
+{
+    AUTO_PLACE at = PLACE_NONE;
+    struct stat st;
+    int os = place_find_object(q, dirfd, path, !(flags & O_NOFOLLOW), &at);
+    if (os || at.object < 0)
+        return os ? os : ENOENT;
+    if (fstat(at.object, &st) < 0)
+        return errno;
+    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
+        return ENOTDIR;
+    return tracee_is_there(q) ? give(q, at.object, flags) : EINTR;
+}
+
+int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_t mode)
+{
+    char path[PATH_MAX];
+    const bool makes = flags & (O_CREAT | TMPFILE_BIT), exclusive = flags & O_EXCL;
+    int os = tracee_read_path(q, address, path);
+    if (os)
+        return os;
+    if (flags & O_PATH)
+        return open_path_only(q, dirfd, path, flags);
+    if (makes && (os = fileop_check_mode(q, mode)) != 0)
+        return os;
+    if (flags & TMPFILE_BIT)
+        return open_nameless(q, dirfd, path, flags, mode);
+    if ((flags & O_CREAT) && (flags & O_DIRECTORY))
+        return EINVAL;
+    bool follow = !(flags & O_NOFOLLOW) && !((flags & O_CREAT) && exclusive);
+    for (int i = 0; i < ATTEMPTS; i++) {
+        AUTO_PLACE at = PLACE_NONE;
+        os = place_find_object(q, dirfd, path, follow, &at);
+        if (os)
+            return os;
+        if ((flags & O_CREAT) && at.ends_in_slash)
+            return EISDIR;
+        if (at.object >= 0)
+            return (flags & O_CREAT) && exclusive ? EEXIST : open_existing(q, &at, flags);
+        if (!(flags & O_CREAT))
+            return ENOENT;
+        os = create(q, &at, flags, mode);
+        if (os != EEXIST || exclusive)
+            return os;
+    }
+    return EAGAIN;
+}
+
+int fileop_truncate(struct request *q, uint64_t address, int64_t length)
+{
+    char path[PATH_MAX];
+    AUTO_PLACE at = PLACE_NONE;
+    struct stat st;
+    int os = tracee_read_path(q, address, path);
+    if (os || (os = place_find_object(q, AT_FDCWD, path, true, &at)) != 0)
+        return os;
+    if (at.object < 0)
+        return ENOENT;
+    if (length < 0)
+        return EINVAL;
+    if (fstat(at.object, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    struct deed d = { .operation = FILE_WRITE, .place = &at };
+    os = judge_existing(q, &at, &d, &st, O_WRONLY);
+    if (os)
+        return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
+    AUTO_FD fd = reopen(q->w, at.object, O_WRONLY);
+    if (fd < 0 || ftruncate(fd, length) < 0)
+        return errno;
+    deed_done(q, &d);
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* fileops.h - the file calls that the warden performs, one handler each.
+ *
+ * The arguments are the system call's own, already sorted out by the table in warden.c. Each returns
+ * what the caller is to be told (see warden-int.h).
+ */
+#pragma once
+
+#include "sandbox/warden-int.h"
+
+int fileop_open(struct request *q, int dirfd, uint64_t path, int flags, mode_t mode);
+int fileop_truncate(struct request *q, uint64_t path, int64_t length);
+
+int fileop_mkdir(struct request *q, int dirfd, uint64_t path, mode_t mode);
+int fileop_mknod(struct request *q, int dirfd, uint64_t path, mode_t mode);
+int fileop_symlink(struct request *q, uint64_t target, int dirfd, uint64_t path);
+int fileop_link(struct request *q, int old_dirfd, uint64_t old_path, int new_dirfd,
+                uint64_t new_path, int flags);
+
+int fileop_unlink(struct request *q, int dirfd, uint64_t path, int flags);
+int fileop_rename(struct request *q, int old_dirfd, uint64_t old_path, int new_dirfd,
+                  uint64_t new_path, unsigned flags);
+
+/* Set-id bits on what is to be made: refused with a report when the settings say so. 0 or EPERM. */
+int fileop_check_mode(struct request *q, mode_t mode);

@@ -1,0 +1,35 @@
+/* pending.h - calls that cannot be answered at once.
+ *
+ * Opening a fifo, or connecting, may have to wait for somebody else. The warden must not, so such a
+ * call is put here and tried again (or waits for its descriptor) while other calls are served. The
+ * caller is blocked in its call, so there are never more of these than the command has threads.
+ */
+#pragma once
+
+#include "sandbox/warden-int.h"
+
+enum { PENDING_AGAIN = -2 };
+
+struct pending {
+    struct source source; /* first; fd is owned by the pending call, -1 = none */
+    struct request q;
+    struct pending *next;
+    int object;                       /* owned: what is to be opened or connected to; -1 = none */
+    int flags;                        /* of the open, or of the socket */
+    int64_t next_try, wait, deadline; /* monotonic ns; next_try 0 = waits for source.fd only */
+    /* Tries; what the caller is to be told, REQUEST_ANSWERED, or PENDING_AGAIN. */
+    int (*attempt)(struct pending *p);
+    unsigned char address[128]; /* of a socket */
+    uint32_t address_length;
+};
+
+/* Puts the call aside: `attempt` is called again after a while (retry), or when `fd` shows `events`
+ * (events not 0). Takes over `fd` and `object`. The caller of this function returns what it returns:
+ * REQUEST_ANSWERED, or an errno when there are too many. */
+int pending_add(struct pending *model, uint32_t events);
+
+/* Tries what is due. Returns the milliseconds until the next try, -1 for none. */
+int pending_run(struct warden *w);
+
+/* Forgets all calls. */
+void pending_free(struct warden *w);

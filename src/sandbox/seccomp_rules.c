@@ -1,0 +1,527 @@
+#include "sandbox/seccomp_rules.h"
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/netlink.h>
+#include <linux/personality.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#if defined(__x86_64__)
+enum { OUR_ARCH_HAS_X32 = 1 };
+#define OUR_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+enum { OUR_ARCH_HAS_X32 = 0 };
+#define OUR_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "the filter was written for x86_64 and aarch64"
+#endif
+
+/* Calls that libseccomp 2.5 has no name for. They have one number on all architectures. */
+static const struct {
+    const char *name;
+    int number;
+} newer_calls[] = {
+    { "cachestat", 451 },         { "fchmodat2", 452 },        { "map_shadow_stack", 453 },
+    { "futex_wake", 454 },        { "futex_wait", 455 },       { "futex_requeue", 456 },
+    { "statmount", 457 },         { "listmount", 458 },        { "lsm_get_self_attr", 459 },
+    { "lsm_set_self_attr", 460 }, { "lsm_list_modules", 461 }, { "mseal", 462 },
+    { "setxattrat", 463 },        { "getxattrat", 464 },       { "listxattrat", 465 },
+    { "removexattrat", 466 },     { "open_tree_attr", 467 },   { "file_getattr", 468 },
+    { "file_setattr", 469 },
+};
+/* Everything above was not known when the table was made: it gets ENOSYS, as on an older kernel. */
+enum { NEWEST_KNOWN_CALL = 469 };
+
+enum { DEFAULT = 1, STRICT = 2, COMPAT = 4, EVERY = 7 };
+
+struct refusal {
+    const char *name;
+    unsigned presets; /* in which it is refused */
+    int os;
+    bool unless_nested; /* let through with allowNestedUserNamespaces */
+};
+
+/* Contract 4.5. ENOSYS where the C library has an older way to do the same. */
+static const struct refusal refusals[] = {
+    /* Mounts would put a denied file under a name that is allowed. */
+    { "mount", EVERY, EPERM, false },
+    { "umount2", EVERY, EPERM, false },
+    { "pivot_root", EVERY, EPERM, false },
+    { "fsopen", EVERY, EPERM, false },
+    { "fsconfig", EVERY, EPERM, false },
+    { "fsmount", EVERY, EPERM, false },
+    { "fspick", EVERY, EPERM, false },
+    { "open_tree", EVERY, EPERM, false },
+    { "open_tree_attr", EVERY, EPERM, false },
+    { "move_mount", EVERY, EPERM, false },
+    { "mount_setattr", EVERY, EPERM, false },
+    { "chroot", EVERY, EPERM, true },
+    { "unshare", EVERY, EPERM, true },
+    { "setns", EVERY, EPERM, true },
+    /* Their arguments stand in memory, where a filter cannot look. */
+    { "clone3", EVERY, ENOSYS, false },
+    { "openat2", EVERY, ENOSYS, false },
+    { "io_uring_setup", EVERY, EPERM, false },
+    { "io_uring_enter", EVERY, EPERM, false },
+    { "io_uring_register", EVERY, EPERM, false },
+    { "open_by_handle_at", EVERY, EPERM, false },
+    /* Other processes. */
+    { "ptrace", DEFAULT | STRICT, EPERM, false },
+    { "process_vm_readv", DEFAULT | STRICT, EPERM, false },
+    { "process_vm_writev", DEFAULT | STRICT, EPERM, false },
+    { "kcmp", DEFAULT | STRICT, EPERM, false },
+    { "pidfd_getfd", DEFAULT | STRICT, EPERM, false },
+    /* Large parts of the kernel that work inside does not need. */
+    { "bpf", EVERY, EPERM, false },
+    { "perf_event_open", EVERY, EPERM, false },
+    { "userfaultfd", EVERY, EPERM, false },
+    { "keyctl", EVERY, EPERM, false },
+    { "add_key", EVERY, EPERM, false },
+    { "request_key", EVERY, EPERM, false },
+    { "memfd_secret", EVERY, EPERM, false },
+    { "fanotify_init", DEFAULT | STRICT, EPERM, false },
+    { "modify_ldt", EVERY, EPERM, false },
+    { "vm86", EVERY, EPERM, false },
+    { "lookup_dcookie", EVERY, EPERM, false },
+    { "nfsservctl", EVERY, EPERM, false },
+    { "uselib", EVERY, EPERM, false },
+    { "syslog", EVERY, EPERM, false },
+    /* The machine itself. */
+    { "kexec_load", EVERY, EPERM, false },
+    { "kexec_file_load", EVERY, EPERM, false },
+    { "init_module", EVERY, EPERM, false },
+    { "finit_module", EVERY, EPERM, false },
+    { "delete_module", EVERY, EPERM, false },
+    { "swapon", EVERY, EPERM, false },
+    { "swapoff", EVERY, EPERM, false },
+    { "reboot", EVERY, EPERM, false },
+    { "settimeofday", EVERY, EPERM, false },
+    { "clock_settime", EVERY, EPERM, false },
+    { "clock_adjtime", DEFAULT | STRICT, EPERM, false },
+    { "adjtimex", DEFAULT | STRICT, EPERM, false },
+    { "acct", EVERY, EPERM, false },
+    { "quotactl", EVERY, EPERM, false },
+    { "quotactl_fd", EVERY, EPERM, false },
+    { "iopl", EVERY, EPERM, false },
+    { "ioperm", EVERY, EPERM, false },
+    { "vhangup", EVERY, EPERM, false },
+    /* Marks on files that mean something outside (T23). */
+    { "setxattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "lsetxattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "fsetxattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "setxattrat", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "removexattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "lremovexattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "fremovexattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "removexattrat", DEFAULT | STRICT, EOPNOTSUPP, false },
+    { "file_setattr", DEFAULT | STRICT, EOPNOTSUPP, false },
+    /* Rarely used, often in the lists of kernel faults. */
+    { "name_to_handle_at", STRICT, EPERM, false },
+    { "vmsplice", STRICT, EPERM, false },
+    { "remap_file_pages", STRICT, EPERM, false },
+    { "move_pages", STRICT, EPERM, false },
+    { "migrate_pages", STRICT, EPERM, false },
+    { "process_madvise", STRICT, EPERM, false },
+    { "sysfs", STRICT, EPERM, false },
+    { "ustat", STRICT, EPERM, false },
+};
+enum { REFUSALS = sizeof refusals / sizeof *refusals };
+
+/* Calls whose every use is judged by the warden. */
+static const char *const judged_calls[] = {
+    "creat",
+    "truncate",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "symlink",
+    "symlinkat",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "bind",
+    "connect",
+    /* Not judged: the warden follows it, because it makes files in the caller's place. */
+    "umask",
+};
+enum { JUDGED_CALLS = sizeof judged_calls / sizeof *judged_calls };
+
+/* Calls that are refused or judged for some of their arguments only; see the add_ functions. */
+static const char *const partly_calls[] = { "open",      "openat",      "socket", "socketpair",
+                                            "clone",     "chmod",       "fchmod", "fchmodat",
+                                            "fchmodat2", "personality", "ioctl",  "fcntl" };
+enum { PARTLY_CALLS = sizeof partly_calls / sizeof *partly_calls };
+
+struct rules {
+    const struct seccomp_choice *choice;
+    scmp_filter_ctx filter;
+    int os; /* of the first rule that libseccomp refused */
+};
+
+const char *seccomp_preset_name(int preset)
+{
+    static const char *const names[SECCOMP_PRESETS] = { "default", "strict", "compat" };
+    CHECK(preset >= 0 && preset < SECCOMP_PRESETS);
+    return names[preset];
+}
+
+/* The number of a call here; negative when this architecture has no such call. */
+static int call_number(const char *name)
+{
+    for (size_t i = 0; i < sizeof newer_calls / sizeof *newer_calls; i++)
+        if (str_eq(str_of(name), str_of(newer_calls[i].name)))
+            return newer_calls[i].number;
+    return seccomp_syscall_resolve_name(name);
+}
+
+static bool is_listed(const char *const *list, const char *name)
+{
+    for (; list && *list; list++)
+        if (str_eq(str_of(*list), str_of(name)))
+            return true;
+    return false;
+}
+
+static bool is_among(const char *const *list, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(str_of(list[i]), str_of(name)))
+            return true;
+    return false;
+}
+
+/* The settings name the call themselves, so the preset's own rules for it do not count. */
+static bool is_settled(const struct rules *r, const char *name)
+{
+    return is_listed(r->choice->allow, name) || is_listed(r->choice->deny, name);
+}
+
+static void add(struct rules *r, uint32_t action, const char *name, unsigned count,
+                const struct scmp_arg_cmp *args)
+{
+    int number = call_number(name);
+    if (number < 0 || is_settled(r, name))
+        return;
+    int result = seccomp_rule_add_array(r->filter, action, number, count, args);
+    if (result < 0 && !r->os)
+        r->os = -result;
+}
+
+/* The kernel looks at 32 bits of an `int` argument, so garbage above must not lead past a rule. */
+static struct scmp_arg_cmp is(unsigned argument, uint32_t value)
+{
+    return SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, value);
+}
+
+static struct scmp_arg_cmp has(unsigned argument, uint32_t bits)
+{
+    return SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, bits, bits);
+}
+
+static struct scmp_arg_cmp masked(unsigned argument, uint32_t mask, uint32_t value)
+{
+    return SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value);
+}
+
+static void add_refusals(struct rules *r)
+{
+    for (size_t i = 0; i < REFUSALS; i++) {
+        const struct refusal *row = &refusals[i];
+        if (!(row->presets & (1u << r->choice->preset)) ||
+            (row->unless_nested && r->choice->nested_user_namespaces))
+            continue;
+        add(r, SCMP_ACT_ERRNO((uint32_t)row->os), row->name, 0, NULL);
+    }
+}
+
+/* One rule per bit: the action holds when any of them is set. */
+static void add_for_bits(struct rules *r, uint32_t action, const char *name, unsigned argument,
+                         uint32_t bits)
+{
+    for (uint32_t bit = 1; bit; bit <<= 1)
+        if (bits & bit)
+            add(r, action, name, 1, (struct scmp_arg_cmp[]){ has(argument, bit) });
+}
+
+static void add_clone(struct rules *r)
+{
+    enum {
+        SPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                 CLONE_NEWPID | CLONE_NEWNET
+    };
+    if (!r->choice->nested_user_namespaces)
+        add_for_bits(r, SCMP_ACT_ERRNO(EPERM), "clone", 0, SPACES);
+}
+
+/* An open that can change something goes to the warden; O_TMPFILE needs one of the two bits too. */
+static void add_opens(struct rules *r)
+{
+    enum { CHANGES = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC };
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } opens[] = { { "open", 1 }, { "openat", 2 } };
+    for (size_t i = 0; i < 2; i++) {
+        if (r->choice->notify)
+            add_for_bits(r, SCMP_ACT_NOTIFY, opens[i].name, opens[i].flags, CHANGES);
+        else if (r->choice->no_setid)
+            for (uint32_t bit = S_ISGID; bit <= S_ISUID; bit <<= 1)
+                add(r, SCMP_ACT_ERRNO(EPERM), opens[i].name, 2,
+                    (struct scmp_arg_cmp[]){ has(opens[i].flags, O_CREAT),
+                                             has(opens[i].flags + 1, bit) });
+    }
+}
+
+static void add_modes(struct rules *r)
+{
+    static const struct {
+        const char *name;
+        unsigned mode;
+    } calls[] = { { "chmod", 1 }, { "fchmod", 1 }, { "fchmodat", 2 }, { "fchmodat2", 2 } };
+    static const struct {
+        const char *name;
+        unsigned mode;
+    } makers[] = { { "mknod", 1 }, { "mknodat", 2 }, { "creat", 1 } };
+    for (size_t i = 0; r->choice->no_setid && i < sizeof calls / sizeof *calls; i++)
+        add_for_bits(r, SCMP_ACT_ERRNO(EPERM), calls[i].name, calls[i].mode, S_ISUID | S_ISGID);
+    for (size_t i = 0; !r->choice->notify && i < sizeof makers / sizeof *makers; i++) {
+        if (r->choice->no_setid)
+            add_for_bits(r, SCMP_ACT_ERRNO(EPERM), makers[i].name, makers[i].mode,
+                         S_ISUID | S_ISGID);
+        if (str_eq(str_of(makers[i].name), STR("creat")))
+            continue;
+        add(r, SCMP_ACT_ERRNO(EPERM), makers[i].name, 1,
+            (struct scmp_arg_cmp[]){ masked(makers[i].mode, S_IFMT, S_IFCHR) });
+        add(r, SCMP_ACT_ERRNO(EPERM), makers[i].name, 1,
+            (struct scmp_arg_cmp[]){ masked(makers[i].mode, S_IFMT, S_IFBLK) });
+    }
+}
+
+/* AF_UNIX, AF_INET, AF_INET6 and routing netlink; nothing raw. */
+static void add_sockets(struct rules *r)
+{
+    enum { TYPE = 0xf, SOCK_PACKET_TYPE = 10, MPTCP = 262 };
+    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    const char *name = "socket";
+    static const uint32_t internet[] = { AF_INET, AF_INET6 };
+    for (uint32_t family = AF_INET + 1; family < AF_NETLINK; family++)
+        if (family != AF_INET6)
+            add(r, refuse, name, 1, (struct scmp_arg_cmp[]){ is(0, family) });
+    add(r, refuse, name, 1, (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_GT, AF_NETLINK) });
+    add(r, refuse, name, 2,
+        (struct scmp_arg_cmp[]){ is(0, AF_NETLINK), SCMP_A2_64(SCMP_CMP_NE, NETLINK_ROUTE) });
+    add(r, refuse, name, 1, (struct scmp_arg_cmp[]){ masked(1, TYPE, SOCK_PACKET_TYPE) });
+    add(r, refuse, name, 1, (struct scmp_arg_cmp[]){ masked(1, TYPE, SOCK_DCCP) });
+    add(r, refuse, name, 2, (struct scmp_arg_cmp[]){ is(0, AF_UNIX), masked(1, TYPE, SOCK_RAW) });
+    for (size_t i = 0; i < 2; i++) {
+        add(r, refuse, name, 2,
+            (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_RAW) });
+        add(r, refuse, name, 2, (struct scmp_arg_cmp[]){ is(0, internet[i]), is(2, IPPROTO_SCTP) });
+        /* Landlock's rules on TCP do not see it; programs go on with plain TCP. */
+        add(r, SCMP_ACT_ERRNO(EPROTONOSUPPORT), name, 3,
+            (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_STREAM),
+                                     is(2, MPTCP) });
+    }
+    /* A datagram socket can name a path in every sendmsg, whose address stands in memory. The warden
+     * says whether Landlock watches that on this kernel. */
+    if (r->choice->notify) {
+        const struct scmp_arg_cmp datagram[] = { is(0, AF_UNIX), masked(1, TYPE, SOCK_DGRAM) };
+        add(r, SCMP_ACT_NOTIFY, "socket", 2, datagram);
+        add(r, SCMP_ACT_NOTIFY, "socketpair", 2, datagram);
+    }
+    add(r, refuse, "socketpair", 2,
+        (struct scmp_arg_cmp[]){ is(0, AF_UNIX), masked(1, TYPE, SOCK_RAW) });
+    add(r, refuse, "socketpair", 1, (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_GT, AF_UNIX) });
+}
+
+static void add_commands(struct rules *r)
+{
+    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    add(r, refuse, "ioctl", 1, (struct scmp_arg_cmp[]){ is(1, TIOCSTI) });
+    add(r, refuse, "ioctl", 1, (struct scmp_arg_cmp[]){ is(1, TIOCLINUX) });
+    /* A lease would hold up whoever opens the file next, the warden of another sandbox too. */
+    add(r, refuse, "fcntl", 1, (struct scmp_arg_cmp[]){ is(1, F_SETLEASE) });
+}
+
+static void add_judged(struct rules *r)
+{
+    for (size_t i = 0; r->choice->notify && i < JUDGED_CALLS; i++)
+        add(r, SCMP_ACT_NOTIFY, judged_calls[i], 0, NULL);
+}
+
+/* x.seccomp.allow and .deny. The preset is silent about what they name. */
+static int add_own(struct rules *r, struct err *e)
+{
+    for (const char *const *name = r->choice->allow; name && *name; name++) {
+        if (call_number(*name) == __NR_SCMP_ERROR)
+            return err_set(e, E_INPUT, 0, "x.seccomp.allow: no system call is called '%s'", *name);
+        bool judged = is_among(judged_calls, JUDGED_CALLS, *name) ||
+                      str_eq(str_of(*name), STR("open")) || str_eq(str_of(*name), STR("openat"));
+        if (judged && r->choice->notify)
+            return err_set(e, E_INPUT, 0,
+                           "x.seccomp.allow: '%s' is judged by name and cannot be let through "
+                           "unseen; use filesystem.allowWrite",
+                           *name);
+        if (is_listed(r->choice->deny, *name))
+            return err_set(e, E_INPUT, 0, "x.seccomp: '%s' is both allowed and denied", *name);
+    }
+    for (const char *const *name = r->choice->deny; name && *name; name++) {
+        int number = call_number(*name);
+        if (number == __NR_SCMP_ERROR)
+            return err_set(e, E_INPUT, 0, "x.seccomp.deny: no system call is called '%s'", *name);
+        if (number < 0)
+            continue; /* another architecture's */
+        int result = seccomp_rule_add(r->filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+        if (result < 0)
+            return err_set(e, E_SANDBOX, -result, "layer seccomp: deny '%s'", *name);
+    }
+    return 0;
+}
+
+/* What libseccomp cannot express goes in front of its program: foreign architectures, numbers that
+ * nobody knew, and personality(2), where one value with all bits set only asks. */
+static unsigned short write_head(const struct rules *r, struct sock_filter head[20])
+{
+    const bool ask = r->choice->preset != 2 && !is_settled(r, "personality");
+    const uint32_t kill = SECCOMP_RET_KILL_PROCESS, x32 = 0x40000000;
+    const uint32_t absent = SECCOMP_RET_ERRNO | ENOSYS;
+    unsigned short n = 0;
+    head[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+    head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0);
+    head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kill);
+    head[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    if (OUR_ARCH_HAS_X32) {
+        /* A tracer skips a call by making its number -1. */
+        head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 2, 0);
+        head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, x32, 0, 1);
+        head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kill);
+    }
+    head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, NEWEST_KNOWN_CALL, 0, 1);
+    head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, absent);
+    if (ask) {
+        enum { HARMLESS = PER_LINUX32 | UNAME26 };
+        uint32_t number = (uint32_t)call_number("personality");
+        head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 5);
+        head[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                                 offsetof(struct seccomp_data, args[0]));
+        head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 1, 0);
+        head[n++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, ~(uint32_t)HARMLESS, 1, 0);
+        head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    }
+    return n;
+}
+
+static int export(struct rules *r, struct sock_filter **filter, unsigned short *count,
+                  struct err *e)
+{
+    struct sock_filter head[20];
+    size_t head_size = write_head(r, head) * sizeof *head;
+    AUTO_FD fd = memfd_create("filter", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, E_SANDBOX, errno, "layer seccomp: make a memory file");
+    int result = seccomp_export_bpf(r->filter, fd);
+    if (result < 0)
+        return err_set(e, E_SANDBOX, -result, "layer seccomp: compile the filter");
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer seccomp: size of the filter");
+    size_t size = head_size + (size_t)st.st_size;
+    if (size / sizeof *head > BPF_MAXINSNS)
+        return err_set(e, E_SANDBOX, 0, "layer seccomp: the filter is too long for the kernel");
+    *filter = mem_get(size);
+    memcpy(*filter, head, head_size);
+    if (pread(fd, (char *)*filter + head_size, (size_t)st.st_size, 0) != st.st_size)
+        return free(*filter), err_set(e, E_SANDBOX, errno, "layer seccomp: read the filter");
+    *count = (unsigned short)(size / sizeof *head);
+    return 0;
+}
+
+int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filter **filter,
+                          unsigned short *count, struct err *e)
+{
+    CHECK(choice->preset >= 0 && choice->preset < SECCOMP_PRESETS);
+    struct rules r = { .choice = choice };
+    /* Level 5 has notification; without this, libseccomp would ask the kernel of the build machine. */
+    seccomp_api_set(5);
+    r.filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!r.filter)
+        return err_set(e, E_SANDBOX, ENOMEM, "layer seccomp: start a filter");
+    seccomp_attr_set(r.filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    add_refusals(&r);
+    add_clone(&r);
+    add_opens(&r);
+    add_modes(&r);
+    add_sockets(&r);
+    add_commands(&r);
+    add_judged(&r);
+    int result = r.os ? err_set(e, E_SANDBOX, r.os, "layer seccomp: add a rule") : add_own(&r, e);
+    if (result == 0)
+        result = export(&r, filter, count, e);
+    seccomp_release(r.filter);
+    return result;
+}
+
+static void describe_list(const char *what, const char *const *names, size_t count,
+                          void (*line)(void *ctx, const char *text), void *ctx)
+{
+    for (size_t i = 0; i < count; i++) {
+        char text[160];
+        snprintf(text, sizeof text, "%s: %s", names[i], what);
+        line(ctx, text);
+    }
+}
+
+void seccomp_describe(const struct seccomp_choice *choice,
+                      void (*line)(void *ctx, const char *text), void *ctx)
+{
+    char text[160];
+    snprintf(text, sizeof text, "preset %s", seccomp_preset_name(choice->preset));
+    line(ctx, text);
+    for (size_t i = 0; i < REFUSALS; i++) {
+        const struct refusal *row = &refusals[i];
+        bool off = row->unless_nested && choice->nested_user_namespaces;
+        if (off || !(row->presets & (1u << choice->preset)) ||
+            is_listed(choice->allow, row->name) || is_listed(choice->deny, row->name))
+            continue;
+        snprintf(text, sizeof text, "%s: refused, %s", row->name, strerrorname_np(row->os));
+        line(ctx, text);
+    }
+    if (choice->notify)
+        describe_list("judged by name and done by the warden", judged_calls, JUDGED_CALLS, line,
+                      ctx);
+    describe_list("some arguments are refused or judged", partly_calls, PARTLY_CALLS, line, ctx);
+    for (const char *const *name = choice->allow; name && *name; name++)
+        describe_list("allowed by x.seccomp.allow", name, 1, line, ctx);
+    for (const char *const *name = choice->deny; name && *name; name++)
+        describe_list("refused by x.seccomp.deny, EPERM", name, 1, line, ctx);
+    snprintf(text, sizeof text,
+             "calls above number %d: refused, ENOSYS; 32-bit and x32 calls: process killed",
+             NEWEST_KNOWN_CALL);
+    line(ctx, text);
+}

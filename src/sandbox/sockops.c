@@ -1,0 +1,276 @@
+#include "sandbox/sockops.h"
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "sandbox/pending.h"
+#include "sandbox/tracee.h"
+#include "sandbox/verdict.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_un local;
+    struct sockaddr_storage room;
+};
+
+static int read_address(struct request *q, uint64_t from, uint32_t length, union address *out)
+{
+    if (length > sizeof out->room)
+        return EINVAL;
+    memset(out, 0, sizeof *out);
+    return length ? tracee_read(q, from, out, length) : 0;
+}
+
+static int domain_of(int socket)
+{
+    int domain = -1;
+    socklen_t n = sizeof domain;
+    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ? -1 : domain;
+}
+
+/* The path in the address, or false when it names none (abstract, or another family). */
+static bool path_in(const union address *a, uint32_t length, int domain, char path[PATH_MAX])
+{
+    const size_t before = offsetof(struct sockaddr_un, sun_path);
+    if (domain != AF_UNIX || length <= before || a->any.sa_family != AF_UNIX ||
+        a->local.sun_path[0] == '\0' || length > sizeof a->local)
+        return false;
+    size_t n = strnlen(a->local.sun_path, length - before);
+    memcpy(path, a->local.sun_path, n);
+    path[n] = '\0';
+    return true;
+}
+
+static bool is_listed(const struct file_rule_path *list, size_t count, struct str path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(path, str_of(list[i].path)))
+            return true;
+    return false;
+}
+
+static void remember_own(struct warden *w, const struct place *at)
+{
+    struct stat st;
+    if (fstatat(at->parent, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    w->own_sockets[w->own_socket_next++ % OWN_SOCKETS] =
+        (struct own_socket){ st.st_dev, st.st_ino };
+}
+
+static bool is_own(const struct warden *w, const struct stat *st)
+{
+    for (size_t i = 0; i < OWN_SOCKETS; i++)
+        if (w->own_sockets[i].inode == st->st_ino && w->own_sockets[i].device == st->st_dev)
+            return true;
+    return false;
+}
+
+/* Contract 3.7: sockets beneath the allowed write paths, listed ones, and the command's own. */
+static int judge_reach(struct request *q, const struct place *at)
+{
+    struct warden *w = q->w;
+    const struct warden_options *o = &w->options;
+    struct stat st;
+    struct deed d = { .operation = FILE_WRITE, .place = at };
+    int os = pathname_of(w, at->object, &d.path);
+    if (os || fstat(at->object, &st) < 0)
+        return os ? os : errno;
+    if (!S_ISSOCK(st.st_mode) || d.path.n == 0 || d.path.text[0] != '/')
+        return ECONNREFUSED;
+    struct str path = pathname_str(&d.path);
+    if (o->all_unix_sockets || is_listed(o->unix_connect, o->unix_connect_count, path) ||
+        is_listed(o->unix_bind, o->unix_bind_count, path) || is_own(w, &st))
+        return tracee_is_there(q) ? 0 : EINTR;
+    if (file_rules_place(o->rules, path) == FILE_OUTSIDE)
+        return deed_refuse(q, &d, "network.allowUnixSockets");
+    return deed_judge(q, &d);
+}
+
+/* Waiting in connect(2) would hold up everybody else, so a blocking socket gets a send timeout of the
+ * shortest kind while we connect it. Its file flags are shared with the caller; the timeout is too,
+ * but nobody sends on a socket that is not connected. */
+static int connect_briefly(int socket, const struct sockaddr *address, socklen_t length)
+{
+    struct timeval was = { 0 };
+    const struct timeval brief = { .tv_usec = 1 };
+    socklen_t n = sizeof was;
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &was, &n) < 0 ||
+        setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &brief, sizeof brief) < 0)
+        return errno;
+    int os = connect(socket, address, length) < 0 ? errno : 0;
+    if (setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &was, sizeof was) < 0 && !os)
+        os = errno;
+    return os;
+}
+
+/* An internet connection is made, or has failed. */
+static int attempt_result(struct pending *p)
+{
+    int os = 0;
+    socklen_t n = sizeof os;
+    return getsockopt(p->source.fd, SOL_SOCKET, SO_ERROR, &os, &n) < 0 ? errno : os;
+}
+
+/* A unix socket whose listener's queue was full. */
+static int attempt_local(struct pending *p)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (p->object >= 0) {
+        snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", p->object);
+    } else {
+        memcpy(&address, p->address, sizeof address);
+    }
+    int os = connect_briefly(p->source.fd, (struct sockaddr *)&address,
+                             p->object >= 0 ? sizeof address : p->address_length);
+    return os == EAGAIN ? PENDING_AGAIN : os;
+}
+
+/* Until when the caller itself would have waited. */
+static int64_t send_deadline(int socket)
+{
+    struct timeval t = { 0 };
+    socklen_t n = sizeof t;
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &t, &n) < 0 ||
+        (t.tv_sec == 0 && t.tv_usec == 0))
+        return 0;
+    return warden_now() + (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
+}
+
+/* `object` (owned, or -1) replaces the path in the address. */
+static int connect_as_caller(struct request *q, int *socket, int *object, const union address *a,
+                             uint32_t length)
+{
+    struct sockaddr_un local = { .sun_family = AF_UNIX };
+    const struct sockaddr *address = &a->any;
+    if (*object >= 0) {
+        snprintf(local.sun_path, sizeof local.sun_path, "/proc/self/fd/%d", *object);
+        address = (const struct sockaddr *)&local;
+        length = sizeof local;
+    }
+    int type = 0;
+    socklen_t n = sizeof type;
+    bool waits = !(fcntl(*socket, F_GETFL) & O_NONBLOCK) &&
+                 getsockopt(*socket, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type != SOCK_DGRAM;
+    if (!waits)
+        return connect(*socket, address, length) < 0 ? errno : 0;
+    int os = connect_briefly(*socket, address, length);
+    bool is_local = a->any.sa_family == AF_UNIX;
+    if (os != (is_local ? EAGAIN : EINPROGRESS))
+        return os;
+    struct pending later = { .q = *q,
+                             .object = -1,
+                             .deadline = send_deadline(*socket),
+                             .attempt = is_local ? attempt_local : attempt_result,
+                             .address_length = length };
+    memcpy(later.address, a, length <= sizeof later.address ? length : 0);
+    later.source.fd = fd_take(socket);
+    later.object = fd_take(object);
+    return pending_add(&later, is_local ? 0 : EPOLLOUT | EPOLLERR | EPOLLHUP);
+}
+
+int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t length)
+{
+    union address a;
+    char path[PATH_MAX];
+    AUTO_PLACE at = PLACE_NONE;
+    int os = read_address(q, address, length, &a);
+    if (os)
+        return os;
+    AUTO_FD copy = -1;
+    if ((os = tracee_copy_descriptor(q, socket, &copy)) != 0)
+        return os;
+    if (!tracee_is_there(q))
+        return EINTR;
+    int domain = domain_of(copy);
+    if (domain < 0)
+        return ENOTSOCK;
+    if (path_in(&a, length, domain, path)) {
+        os = place_find_object(q, AT_FDCWD, path, true, &at);
+        if (os || at.object < 0)
+            return os ? os : ENOENT;
+        if ((os = judge_reach(q, &at)) != 0)
+            return os;
+    }
+    return connect_as_caller(q, &copy, &at.object, &a, length);
+}
+
+/* Binds to a path: the socket's name is made relative to the parent that was judged. */
+static int bind_path(struct request *q, int socket, const char *path)
+{
+    struct warden *w = q->w;
+    AUTO_PLACE at = PLACE_NONE;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int os = place_find_parent(q, AT_FDCWD, path, &at);
+    if (os)
+        return os;
+    if (!at.is_plain)
+        return EADDRINUSE;
+    struct deed d = { .operation = FILE_CREATE, .place = &at };
+    os = pathname_of_place(w, &at, &d.path);
+    bool listed =
+        !os && is_listed(w->options.unix_bind, w->options.unix_bind_count, pathname_str(&d.path));
+    if (!os && !listed)
+        os = deed_judge(q, &d);
+    if (!os && d.verdict.kind != FILE_ALLOWED)
+        os = deed_refuse(q, &d, d.verdict.rule);
+    if (os)
+        return os == EEXIST ? EADDRINUSE : os;
+    size_t n = strlen(at.name);
+    CHECK(n < sizeof address.sun_path); /* it is the end of a path that came in such an address */
+    memcpy(address.sun_path, at.name, n);
+    warden_set_umask(w, tracee_umask(q));
+    if (fchdir(at.parent) < 0)
+        return errno;
+    os = bind(socket, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    if (fchdir(w->root) < 0) /* stay where nothing can be unmounted beneath us */
+        os = os ? os : errno;
+    if (os)
+        return os;
+    if (!listed && !deed_still_stands(q, &d)) {
+        unlinkat(at.parent, at.name, 0);
+        return deed_refuse(q, &d, d.verdict.rule);
+    }
+    remember_own(w, &at);
+    deed_done(q, &d);
+    return 0;
+}
+
+int sockop_bind(struct request *q, int socket, uint64_t address, uint32_t length)
+{
+    union address a;
+    char path[PATH_MAX];
+    int os = read_address(q, address, length, &a);
+    if (os)
+        return os;
+    AUTO_FD copy = -1;
+    if ((os = tracee_copy_descriptor(q, socket, &copy)) != 0)
+        return os;
+    if (!tracee_is_there(q))
+        return EINTR;
+    int domain = domain_of(copy);
+    if (domain < 0)
+        return ENOTSOCK;
+    if (path_in(&a, length, domain, path))
+        return bind_path(q, copy, path);
+    return bind(copy, &a.any, length) < 0 ? errno : 0;
+}
+
+int sockop_datagram(struct request *q)
+{
+    if (q->w->options.all_unix_sockets || q->w->options.unix_datagrams) {
+        notify_continue(&q->w->notify, &q->call); /* nothing but numbers in its arguments */
+        return REQUEST_ANSWERED;
+    }
+    warden_report(q, STR("AF_UNIX datagram socket"), "network.allowAllUnixSockets", EPERM, false);
+    return EPERM;
+}

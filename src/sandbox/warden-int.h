@@ -1,0 +1,83 @@
+/* warden-int.h - what the parts of the warden share: its state, and one call that is being served.
+ *
+ * A handler gets a struct request and returns what the caller is to be told: 0, an errno, or
+ * REQUEST_ANSWERED when it has answered itself (a descriptor was given) or will do so later.
+ */
+#pragma once
+
+#include "sandbox/notify.h"
+#include "sandbox/warden.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum { REQUEST_ANSWERED = -1 };
+
+/* Something that the warden's epoll watches. The owner removes it before the memory goes. */
+struct source {
+    int fd;
+    void (*ready)(struct warden *w, struct source *s, uint32_t events);
+};
+
+struct pending;
+struct gitpointer;
+
+/* A socket that the command has bound to a path, by inode. */
+struct own_socket {
+    dev_t device;
+    ino_t inode;
+};
+enum { OWN_SOCKETS = 64 };
+
+struct warden {
+    struct warden_options options;
+    struct notify notify;
+    int epoll, proc, fds, root; /* /proc, /proc/self/fd and / as they are for us */
+    size_t listeners;
+    struct pending *pending; /* calls that wait for something; see pending.h */
+    size_t pending_count;
+    struct gitpointer *gitpointers; /* files of git that are being written; see gitpointer.h */
+    size_t gitpointer_count;
+    struct own_socket own_sockets[OWN_SOCKETS];
+    size_t own_socket_next;
+    dev_t plain_device; /* the last one that was found not to be a proc file system */
+    struct {
+        pid_t tid;
+        mode_t mask;
+        int64_t until, not_before; /* monotonic ns */
+    } umask_seen;
+    mode_t umask_now; /* our own */
+    uint32_t lost;    /* reports that found the queue full */
+};
+
+struct request {
+    struct warden *w;
+    struct notify_call call;
+    const char *name; /* of the system call */
+    pid_t tgid;       /* 0 until tracee_tgid has asked */
+};
+
+/* A path as the rules judge it. */
+struct pathname {
+    size_t n;
+    char text[2 * PATH_MAX];
+};
+
+static inline struct str pathname_str(const struct pathname *p)
+{
+    return (struct str){ p->text, p->n };
+}
+
+/* Adds the source to the epoll set for `events`. 0 or errno. */
+int warden_watch(struct warden *w, struct source *s, uint32_t events);
+void warden_unwatch(struct warden *w, struct source *s);
+
+/* Tells the supervisor what became of a call. `object` is bytes. */
+void warden_report(struct request *q, struct str object, const char *rule, int os, bool warn_only);
+
+/* Sets our umask for the next creation. */
+void warden_set_umask(struct warden *w, mode_t mask);
+
+/* Monotonic nanoseconds. */
+int64_t warden_now(void);
