@@ -4,5 +4,6 @@
 #include "base/err.h"
 
 /* Gives the calling process a new, empty and anonymous session keyring, so that the host's keys are
- * out of reach of it and of all it starts. A kernel without keyrings (ENOSYS) has nothing to hide. */
+ * out of reach of it and of all it starts. Where no call on keys is let through at all (a kernel
+ * without keyrings, a container's filter) there is nothing to hide. */
 int keyring_renew(struct err *e);

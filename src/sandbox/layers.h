@@ -35,8 +35,9 @@ struct layer_report {
 
 struct layers {
     struct layer_report of[LAYERS];
-    int landlock_abi; /* 0 = none */
-    char grade;       /* 'A' all on, 'B' only limits or transparent degraded, 'C' weaker, 'F' unusable */
+    int landlock_abi;     /* 0 = none */
+    char placement[512];  /* where the groups of a run go, and for which limits; empty = nowhere */
+    char grade;           /* 'A' all on, 'B' only limits or transparent degraded, 'C' weaker, 'F' unusable */
 };
 
 /* "namespaces", "net", ... ; layer_find gives -1 for an unknown name. */

@@ -1,0 +1,102 @@
+/* Whether user namespaces are granted here, and whom to ask when they are not: the first question of
+ * every machine (contract 11). */
+#include "sandbox/layers_try.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "sandbox/host_facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#define SECCOMP_PROFILE "seccomp-postern.json"
+
+static void say_refused(struct layer_report *r, int os)
+{
+    struct host_facts f;
+    host_facts_read(&f);
+    if (f.max_user_namespaces == 0 || os == ENOSPC || os == EUSERS) {
+        layer_say(r, LAYER_OFF, "user.max_user_namespaces is %ld", f.max_user_namespaces);
+        layer_cure(r, "sudo sysctl -w user.max_user_namespaces=15000 (and the same line in a file "
+                      "of /etc/sysctl.d)");
+    } else if (f.unprivileged_userns_clone == 0 && !f.is_root) {
+        layer_say(r, LAYER_OFF, "kernel.unprivileged_userns_clone is 0");
+        layer_cure(r, "sudo sysctl -w kernel.unprivileged_userns_clone=1 (and the same line in a "
+                      "file of /etc/sysctl.d)");
+    } else if (f.apparmor_restrict_userns == 1 && !f.is_root) {
+        layer_say(r, LAYER_OFF,
+                  "AppArmor takes the rights away from new user namespaces "
+                  "(kernel.apparmor_restrict_unprivileged_userns=1)");
+        layer_cure(r, "install a profile for this program: postern doctor --apparmor | sudo tee "
+                      "/etc/apparmor.d/postern; sudo apparmor_parser -r /etc/apparmor.d/postern");
+    } else if (f.is_filtered) {
+        layer_say(r, LAYER_OFF, "a seccomp filter refuses new namespaces%s%s: %s",
+                  f.container ? " in " : "", f.container ? f.container : "", strerrordesc_np(os));
+        layer_cure(r, "start the container with --security-opt seccomp=" SECCOMP_PROFILE
+                      " (deploy/ in the sources, share/postern when installed)");
+    } else {
+        layer_say(r, LAYER_OFF, "new user namespaces are refused: %s", strerrordesc_np(os));
+        layer_cure(r, "a kernel with CONFIG_USER_NS, and no chroot or policy that refuses them");
+    }
+}
+
+static int write_text(const char *path, const char *text)
+{
+    AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static bool map_own(struct layer_report *r, uid_t uid, gid_t gid)
+{
+    char map[64];
+    snprintf(map, sizeof map, "%u %u 1", uid, uid);
+    if (write_text("/proc/self/setgroups", "deny") < 0 ||
+        write_text("/proc/self/uid_map", map) < 0) {
+        int os = errno;
+        if (uid == 0 && os == EPERM) {
+            layer_say(r, LAYER_OFF, "root here may not map uid 0 (no CAP_SETFCAP)");
+            layer_cure(r, "run as an unprivileged user, or give the container CAP_SETFCAP");
+        } else {
+            say_refused(r, os);
+        }
+        return false;
+    }
+    snprintf(map, sizeof map, "%u %u 1", gid, gid);
+    if (write_text("/proc/self/gid_map", map) < 0) {
+        say_refused(r, errno);
+        return false;
+    }
+    return true;
+}
+
+bool enter_namespaces(struct layer_report *r, int flags)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (unshare(CLONE_NEWUSER | flags) < 0) {
+        say_refused(r, errno);
+        return false;
+    }
+    return map_own(r, uid, gid);
+}
+
+void try_namespaces(struct layers *l)
+{
+    struct layer_report *r = &l->of[LAYER_NAMESPACES];
+    if (!enter_namespaces(r, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                                 CLONE_NEWCGROUP))
+        return;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(getpid() == 1 ? 0 : 1);
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        layer_say(r, LAYER_OFF, "no process in the new pid namespace: %s", strerrordesc_np(errno));
+    else if (status != 0)
+        layer_say(r, LAYER_OFF, "the new pid namespace does not count from 1");
+    else
+        r->state = LAYER_ON;
+}
