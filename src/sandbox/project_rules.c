@@ -390,7 +390,9 @@ int project_rules_add(struct project_rules *r, const struct question *q, bool al
     char date[32];
     if (r->refusal[0])
         return err_set(e, E_DENIED, 0, "%s", r->refusal);
-    if (q->kind == QUESTION_REQUEST || q->kind == QUESTION_LIMIT || (!q->host && !q->path))
+    /* JSON cannot spell every path; a rule for a similar one would be another rule. */
+    if (q->kind == QUESTION_REQUEST || q->kind == QUESTION_LIMIT || (!q->host && !q->path) ||
+        !str_is_utf8(str_of(q->path)))
         return err_set(e, E_INPUT, 0, "an answer of this kind cannot be kept for the project");
     if (make_folder(r->folder, e) < 0 || refresh(r, e) < 0)
         return err_while(e, "keep the answer");
