@@ -191,7 +191,7 @@ static void describe(const struct watch *w, pid_t pid, struct watch_process *out
     AUTO_BUF tree = { 0 };
     char path[PATH_ROOM], exe[PATH_MAX];
     pid_t at = pid;
-    for (int depth = 0; depth < TREE_MAX && at > 0 && at != w->init; depth++) {
+    for (int depth = 0; depth < TREE_MAX && at > 0; depth++) {
         AUTO_BUF status = { 0 };
         AUTO_BUF arguments = { 0 };
         size_t first = 0;
@@ -206,7 +206,8 @@ static void describe(const struct watch *w, pid_t pid, struct watch_process *out
             put_clean(out->text, sizeof out->text, buf_str(&arguments));
         }
         tree_prepend(&tree, (struct str){ arguments.p, first }, inside);
-        at = status_number(buf_str(&status), STR("PPid"));
+        pid_t parent = status_number(buf_str(&status), STR("PPid"));
+        at = at == w->init || parent == w->init ? 0 : parent; /* what stands above init is ours */
     }
     put(out->tree, sizeof out->tree, buf_str(&tree));
     path_in(w, pid, path, "exe");
