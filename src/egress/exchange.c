@@ -224,7 +224,9 @@ static int forward_head(struct exchange *x)
     if (head->status < 200 && c->http.head.minor == 0)
         return 0; /* HTTP/1.0 does not know interim responses */
     if (head->status >= 200) {
-        x->closing = x->closing || !c->http.head.keep_alive || (c->ended && !c->in.n);
+        /* An answer before the whole request leaves a body behind that nobody would read. */
+        x->closing = x->closing || !x->request_done || !c->http.head.keep_alive ||
+                     (c->ended && !c->in.n);
         x->head_sent = true;
     }
     struct http1_forward how = { .drop = c->sandbox->policy.strip_response_headers,

@@ -130,7 +130,7 @@ int egress_sandbox_listen(struct egress_sandbox *s, enum egress_listener kind, i
     }
     struct listener *l = &s->listeners[s->listener_count++];
     *l = (struct listener){ s, kind, NULL };
-    l->watch = watch_new(s->egress->loop, fd, on_connection, l);
+    l->watch = watch_new_shared(s->egress->loop, fd, on_connection, l);
     egress_accept_interest(s);
     return 0;
 }

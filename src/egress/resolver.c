@@ -237,7 +237,7 @@ void resolver_listen(struct resolver *r, int fd, bool udp)
     struct resolver_socket *socket = &r->sockets[r->socket_count++];
     socket->resolver = r;
     socket->udp = udp;
-    socket->watch = watch_new(r->sandbox->egress->loop, fd, udp ? on_udp : on_tcp, socket);
+    socket->watch = watch_new_shared(r->sandbox->egress->loop, fd, udp ? on_udp : on_tcp, socket);
     watch_set(socket->watch, WATCH_READ);
 }
 

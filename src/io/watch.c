@@ -13,8 +13,9 @@ struct watch {
     watch_ready *ready;
     void *ctx;
     unsigned events;
-    int fd;     /* -1 once given up */
-    bool known; /* the kernel has the descriptor */
+    int fd;      /* -1 once given up */
+    bool known;  /* the kernel has the descriptor */
+    bool shared; /* and does not forget it when it is closed */
 };
 
 static void give_back(void *ctx)
@@ -30,6 +31,13 @@ struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx)
     w->ready = ready;
     w->ctx = ctx;
     w->fd = fd;
+    return w;
+}
+
+struct watch *watch_new_shared(struct loop *l, int fd, watch_ready *ready, void *ctx)
+{
+    struct watch *w = watch_new(l, fd, ready, ctx);
+    w->shared = true;
     return w;
 }
 
@@ -56,16 +64,20 @@ void watch_set(struct watch *w, unsigned events)
     w->events = events;
 }
 
-/* The kernel forgets the descriptor. Closing it would not do: somebody else may hold the same open
- * file, as the supervisor does with listeners, and then it would go on telling. */
-static void watch_quiet(struct watch *w)
+static void forget(struct watch *w)
 {
-    if (w->known) {
-        epoll_ctl(loop_poller(w->loop), EPOLL_CTL_DEL, w->fd, NULL);
+    if (w->known)
         loop_hold(w->loop, -1);
-    }
     w->known = false;
     w->events = 0;
+}
+
+/* The kernel stops telling. */
+static void watch_quiet(struct watch *w)
+{
+    if (w->known)
+        epoll_ctl(loop_poller(w->loop), EPOLL_CTL_DEL, w->fd, NULL);
+    forget(w);
 }
 
 void watch_happened(struct watch *w, uint32_t events)
@@ -88,17 +100,29 @@ int watch_fd(const struct watch *w)
     return w->fd;
 }
 
+/* This turn's events may still name the watch, so the memory goes later. */
+static void retire(struct watch *w)
+{
+    w->fd = -1;
+    loop_later(w->loop, give_back, w);
+}
+
 void watch_free(struct watch *w)
 {
-    if (w)
-        close(watch_take_fd(w));
+    if (!w)
+        return;
+    if (w->shared)
+        watch_quiet(w); /* the copy elsewhere would keep it in the set, pointing at freed memory */
+    else
+        forget(w);
+    close(w->fd);
+    retire(w);
 }
 
 int watch_take_fd(struct watch *w)
 {
     int fd = w->fd;
     watch_quiet(w);
-    w->fd = -1;
-    loop_later(w->loop, give_back, w); /* this turn's events may still name it */
+    retire(w);
     return fd;
 }

@@ -21,8 +21,12 @@ struct watch;
  * read or write tells. */
 typedef void watch_ready(void *ctx, unsigned events);
 
-/* Takes the descriptor, which must be non-blocking. */
+/* Takes the descriptor, which must be non-blocking, and which nobody else may hold: the kernel then
+ * forgets it by itself when it is closed. */
 struct watch *watch_new(struct loop *l, int fd, watch_ready *ready, void *ctx);
+
+/* The same for a descriptor of which another process may have a copy, such as a listener. */
+struct watch *watch_new_shared(struct loop *l, int fd, watch_ready *ready, void *ctx);
 
 /* Gives the watch to another owner, who sets the interest next. */
 void watch_hand(struct watch *w, watch_ready *ready, void *ctx);

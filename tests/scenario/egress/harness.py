@@ -16,7 +16,10 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-ENGINE = pathlib.Path(os.environ.get("POSTERN_ENGINE") or ROOT / "build" / "postern-engine")
+BUILD = ROOT / "build"
+ENGINE = pathlib.Path(os.environ.get("POSTERN_ENGINE") or
+                      next((p for p in (BUILD / "postern-engine", BUILD / "src/cmd/postern-engine")
+                            if p.exists()), BUILD / "postern-engine"))
 TOKEN = "0123456789abcdef0123456789abcdef"
 PATIENCE = 20  # seconds before something counts as not coming
 
@@ -34,6 +37,33 @@ def settings(allowed=("127.0.0.1", "localhost"), denied=(), x=None, **network):
 
 def basic(user="srt", token=TOKEN):
     return "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
+
+
+def socks_request(host, port, command=1):
+    """The request message for a name or an IPv4 literal given as a tuple of four."""
+    if isinstance(host, tuple):
+        where = b"\x01" + bytes(host)
+    else:
+        name = host if isinstance(host, bytes) else host.encode()
+        where = b"\x03" + bytes([len(name)]) + name
+    return b"\x05" + bytes([command]) + b"\x00" + where + struct.pack(">H", port)
+
+
+def client_hello(name=None, ech=False):
+    """A TLS 1.3 ClientHello record."""
+    extensions = b""
+    if name is not None:
+        host = name.encode()
+        entry = b"\x00" + struct.pack(">H", len(host)) + host
+        names = struct.pack(">H", len(entry)) + entry
+        extensions += struct.pack(">HH", 0, len(names)) + names
+    extensions += struct.pack(">HH", 43, 3) + b"\x02\x03\x04"
+    if ech:
+        extensions += struct.pack(">HH", 0xfe0d, 4) + b"\x00\x00\x01\x00"
+    body = b"\x03\x03" + bytes(32) + b"\x00" + struct.pack(">H", 2) + b"\x13\x01" + b"\x01\x00"
+    body += struct.pack(">H", len(extensions)) + extensions
+    handshake = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
 
 
 def closed_port():
@@ -153,6 +183,16 @@ class Proxy:
         with self.connect() as s:
             s.request(url, method, headers, body, host, auth)
             return s.response(method=method)
+
+    def socks(self, host, port, user="srt", token=TOKEN, kind="socks"):
+        """SOCKS5 with user and password. (stream, reply code of the request)"""
+        s = self.connect(kind)
+        s.send(b"\x05\x01\x02")
+        assert s.take(2) == b"\x05\x02"
+        s.send(bytes([1, len(user)]) + user.encode() + bytes([len(token)]) + token.encode())
+        assert s.take(2) == b"\x01\x00"
+        s.send(socks_request(host, port))
+        return s, s.take(10)[1]
 
     def memory(self):
         """Resident memory of the proxy in bytes."""
