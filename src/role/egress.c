@@ -54,6 +54,8 @@ static void flush(void *ctx)
 {
     struct role *r = ctx;
     struct err e;
+    if (r->over)
+        return;
     r->flushing = r->gathering = false;
     timer_stop(r->gather);
     if (channel_flush(&r->channel, &e) < 0) {
@@ -69,7 +71,7 @@ static void flush(void *ctx)
 static bool send_frame_soon(struct role *r, struct buf *json)
 {
     struct err e;
-    if (channel_put(&r->channel, buf_str(json), NULL, 0, &e) < 0)
+    if (r->over || channel_put(&r->channel, buf_str(json), NULL, 0, &e) < 0)
         return false;
     if (r->channel.out.n < GATHER_BYTES && !r->gathering)
         timer_start(r->gather, GATHER_MS);
@@ -143,7 +145,7 @@ static void on_cancel(void *ctx, uint64_t id)
     json_member_u64(&json, "id", id);
     json_write_object_end(&json);
     if (!send_frame(r, &json))
-        log_debug("egress: a cancelled question could not be told");
+        log_debug("egress: the end of a question could not be told");
 }
 
 static int send_ready(struct role *r, struct err *e)
@@ -353,6 +355,7 @@ int role_egress(void)
     watch_set(r.watch, WATCH_READ);
     loop_run(r.loop);
 
+    r.over = true;
     egress_sandbox_free(r.sandbox);
     egress_free(r.egress);
     timer_free(r.gather);

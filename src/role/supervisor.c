@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { SECOND_SIGNAL_MS = 2000, WALL_GRACE_MS = 5000, POLLS_MAX = 48 };
+enum { SECOND_SIGNAL_MS = 2000, WALL_GRACE_MS = 5000, DRAIN_MS = 2000, POLLS_MAX = 48 };
 
 /* Signals that go on to the command (contract 1.3). */
 static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
@@ -84,11 +84,13 @@ static void kill_everything(struct supervisor *s)
 /* Stops with the command, as a shell's job control expects, and goes on with it. */
 static void stop_ourselves(struct supervisor *s)
 {
+    asking_suspend(s->asking);
     if (s->pty)
         pty_suspend(s->pty);
     kill(getpid(), SIGSTOP);
     if (s->pty)
         pty_resume(s->pty);
+    asking_resume(s->asking, now_ms());
 }
 
 static void take_signal(struct supervisor *s, int number, int64_t now)
@@ -125,7 +127,7 @@ static void start_proxy(struct supervisor *s)
     struct err e;
     struct egress_start how = {
         .program = a->engine,
-        .settings = { a->settings_text, a->settings_length },
+        .settings = steering_settings(s->steering, a),
         .profile = a->profile,
         .token = a->token,
         .ask = asking_is_possible(s->asking),
@@ -281,12 +283,12 @@ enum poll_owner { P_SIGNALS, P_BOSS, P_REPORT, P_PROXY, P_LISTENER, P_ASKING, P_
 struct polls {
     struct pollfd fds[POLLS_MAX];
     enum poll_owner owner[POLLS_MAX];
-    nfds_t count;
+    nfds_t count, pty_at;
 };
 
 static void want(struct polls *p, enum poll_owner owner, int fd, short events)
 {
-    if (fd < 0 || events == 0 || p->count == POLLS_MAX)
+    if (fd < 0 || events == 0 || p->count == POLLS_MAX - PTY_POLLS)
         return;
     p->fds[p->count] = (struct pollfd){ .fd = fd, .events = events };
     p->owner[p->count++] = owner;
@@ -305,9 +307,14 @@ static void fill_polls(struct supervisor *s, struct polls *p)
             want(p, P_LISTENER, s->launch.listeners[i].fd, POLLIN);
     want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
-    n = s->pty ? pty_polls(s->pty, more, 8) : 0;
-    for (size_t i = 0; i < n; i++)
-        want(p, P_PTY, more[i].fd, more[i].events);
+    struct pollfd terminal[PTY_POLLS];
+    if (s->pty)
+        pty_polls(s->pty, terminal);
+    p->pty_at = p->count;
+    for (size_t i = 0; s->pty && i < PTY_POLLS; i++) {
+        p->owner[p->count] = P_PTY;
+        p->fds[p->count++] = terminal[i];
+    }
 }
 
 /* One turn of the loop. False when the sandbox is gone. */
@@ -344,7 +351,7 @@ static bool turn(struct supervisor *s)
             asking_ready(s->asking, p.fds[i].revents, now);
             break;
         case P_STEERING:
-            if (steering_ready(s->steering, &s->proxy, &s->record, &e) < 0) {
+            if (steering_ready(s->steering, &e) < 0) {
                 log_error("%s", e.text);
                 send_signal(s, SIGTERM);
                 s->wall_kill_at = now + SECOND_SIGNAL_MS; /* contract 1.2: SIGKILL after 2 s */
@@ -355,8 +362,10 @@ static bool turn(struct supervisor *s)
             break;
         }
     }
-    if (pty)
-        pty_ready(s->pty, now);
+    if (pty && pty_ready(s->pty, p.fds + p.pty_at) == PTY_HUNG_UP)
+        send_signal(s, SIGHUP);
+    if (s->pty)
+        pty_hold(s->pty, asking_has_terminal(s->asking));
     if (start && !s->proxy.running && !s->proxy_failed)
         start_proxy(s);
     run_timers(s, now);
@@ -408,12 +417,24 @@ static int explain_failure(struct supervisor *s, int *status, struct err *e)
     return 0;
 }
 
+/* What the command printed last still has to reach the caller's terminal; a stuck one is given up. */
+static void drain_terminal(struct supervisor *s)
+{
+    int64_t until = now_ms() + DRAIN_MS;
+    while (s->pty && !pty_drained(s->pty) && now_ms() < until) {
+        struct pollfd polls[PTY_POLLS];
+        pty_polls(s->pty, polls);
+        if (poll(polls, PTY_POLLS, (int)(until - now_ms())) > 0 &&
+            pty_ready(s->pty, polls) != PTY_ON)
+            return;
+    }
+}
+
 static int finish(struct supervisor *s, struct err *e)
 {
     int status = exit_status(s);
     struct err why;
-    if (s->pty)
-        pty_drain(s->pty);
+    drain_terminal(s);
     if (s->launch.report >= 0)
         read_reports(s);
     egress_process_finish(&s->proxy, take_frame, s);
@@ -454,7 +475,10 @@ static int open_parts(struct supervisor *s, struct err *e)
         audit_open(a->audit_file, a->audit_fd, run_id, &s->record.audit, e) < 0 ||
         violations_new(a->plan->settings->ignore_violations_json, str_of(a->command_text),
                        &s->record.violations, e) < 0 ||
-        asking_new(a, run_id, &s->record, &s->proxy, &s->asking, e) < 0 || steering_new(a, &s->steering, e) < 0)
+        asking_new(a, run_id, &s->record, &s->proxy, &s->asking, e) < 0)
+        return -1;
+    struct steered steered = { s->asking, &s->proxy, &s->record, &s->launch };
+    if (steering_new(a, &steered, &s->steering, e) < 0)
         return -1;
     sigset_t mask;
     sigemptyset(&mask);
@@ -491,6 +515,15 @@ static int judge_layers(struct supervisor *s, struct err *e)
     return 0;
 }
 
+/* The command has its own copies of the caller's pipes; ours would keep them open when it closes them. */
+static int release_pipes(struct err *e)
+{
+    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        return err_set(e, E_SANDBOX, errno, "let go of the caller's pipes");
+    return 0;
+}
+
 int supervise(const struct supervision *asked, struct err *e)
 {
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
@@ -514,8 +547,11 @@ int supervise(const struct supervision *asked, struct err *e)
         return -1;
     if (launch_go(&s.launch, e) < 0)
         return -1;
+    if (!asked->terminal && release_pipes(e) < 0)
+        return -1;
     record_start(&s.record, p, &s.launch, asked->command_text);
-    if (s.launch.pty >= 0 && pty_new(fd_take(&s.launch.pty), &s.pty, e) < 0)
+    if (s.launch.pty >= 0 &&
+        pty_new(STDIN_FILENO, STDOUT_FILENO, fd_take(&s.launch.pty), &s.pty, e) < 0)
         return -1;
     if (p->settings->limits.wall_seconds && p->settings->limits.wall_seconds != UINT64_MAX)
         s.wall_at = now_ms() + (int64_t)p->settings->limits.wall_seconds * 1000;

@@ -78,9 +78,11 @@ static void add_mount(struct arguments *a, const struct plan_mount *m, int *empt
 
 char **bwrap_arguments(struct plan *p, char *const *command, int empty, struct err *e)
 {
-    static const char *const fixed[] = { "bwrap", "--unshare-all", "--die-with-parent",
-                                         "--new-session", "--cap-drop", "ALL", "--ro-bind", "/",
-                                         "/" };
+    static const char *const fixed[] = {
+        "bwrap",      "--unshare-all", "--die-with-parent", "--new-session",
+        "--cap-drop", "ALL",           "--ro-bind",         "/",
+        "/"
+    };
     size_t words = 0;
     while (command[words])
         words++;

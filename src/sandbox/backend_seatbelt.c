@@ -31,10 +31,11 @@ static void add_rule(struct buf *b, const char *action, const char *operation, c
 }
 
 /* What is denied beneath a write root at any depth; files first, then whole directories. */
-static const char *const files[] = { ".gitconfig", ".gitmodules", ".bashrc", ".bash_profile",
-                                     ".zshrc", ".zprofile", ".profile", ".ripgreprc", ".mcp.json",
-                                     ".git/config", ".git/commondir", ".git/config.worktree" };
-static const char *const directories[] = { ".vscode", ".idea", ".claude/commands",
+static const char *const files[] = { ".gitconfig",    ".gitmodules",    ".bashrc",
+                                     ".bash_profile", ".zshrc",         ".zprofile",
+                                     ".profile",      ".ripgreprc",     ".mcp.json",
+                                     ".git/config",   ".git/commondir", ".git/config.worktree" };
+static const char *const directories[] = { ".vscode",        ".idea",      ".claude/commands",
                                            ".claude/agents", ".git/hooks", ".git/modules" };
 
 static void add_mandatory(struct buf *b, const struct plan *p, const char *root)

@@ -58,10 +58,9 @@ int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size
         struct cmsghdr align;
     } control;
     struct iovec part = { .iov_base = m, .iov_len = sizeof *m };
-    struct msghdr header = { .msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     *fd_count = 0;
     memset(m, 0, sizeof *m);
     ssize_t got;

@@ -103,10 +103,9 @@ static int send_listener(int socket, int listener)
     } control = { 0 };
     char byte = 'L';
     struct iovec part = { &byte, 1 };
-    struct msghdr header = { .msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     struct cmsghdr *c = CMSG_FIRSTHDR(&header);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -124,10 +123,9 @@ static int receive_listener(int socket)
     } control;
     char byte;
     struct iovec part = { &byte, 1 };
-    struct msghdr header = { .msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     ssize_t got;
     do
         got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
@@ -282,8 +280,9 @@ int command_from_image(int fd, struct command *c, char **text, struct err *e)
         free(environment);
         return err_set(e, E_INPUT, EINVAL, "command image");
     }
-    *c = (struct command){ .argv = argv, .environment = environment, .cwd = cwd[0],
-                           .stdio = { -1, -1, -1 } };
+    *c = (struct command){
+        .argv = argv, .environment = environment, .cwd = cwd[0], .stdio = { -1, -1, -1 }
+    };
     free(cwd);
     *text = mem_take(&bytes);
     return 0;

@@ -25,7 +25,7 @@ struct command {
 struct command_failure {
     int32_t stage; /* 1 = the sandbox could not be finished, 2 = execve failed */
     int32_t os;
-    char text[500];
+    char text[512];
 };
 
 /* Starts the command: own session, inner Landlock domain, system call filter, no descriptor above 2.

@@ -154,7 +154,8 @@ static int allow_covered(struct rules *r, struct err *e)
         return -1;
     bool exact;
     AUTO_FREE char *parent = str_dup(str_of(r->plan->tmpdir_missing ? r->plan->tmpdir : ""));
-    for (char *slash = strrchr(parent, '/'); slash && slash != parent; slash = strrchr(parent, '/')) {
+    for (char *slash = strrchr(parent, '/'); slash && slash != parent;
+         slash = strrchr(parent, '/')) {
         *slash = '\0';
         if (!hidden_beneath(r->plan, str_of(parent), &exact) && allow(r, parent, r->read, e) < 0)
             return -1;
@@ -164,8 +165,8 @@ static int allow_covered(struct rules *r, struct err *e)
 
 static int allow_devices(struct rules *r, struct err *e)
 {
-    static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
-                                           "/dev/urandom", "/dev/tty", "/dev/pts" };
+    static const char *const devices[] = { "/dev/null",    "/dev/zero", "/dev/full", "/dev/random",
+                                           "/dev/urandom", "/dev/tty",  "/dev/pts" };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
         if (allow(r, devices[i], LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_READ_DIR, e) < 0)
             return -1;

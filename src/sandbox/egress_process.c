@@ -19,15 +19,14 @@ enum { FINISH_MS = 2000, CHANNEL_FD = 3 };
 
 void egress_process_init(struct egress_process *p)
 {
-    *p = (struct egress_process){ 0 };
-    channel_init(&p->channel, -1);
+    *p = (struct egress_process){ .channel = { .fd = -1 } };
 }
 
 /* The proxy variables of the caller and nothing else: no loader variables, no secrets. */
 static char **proxy_environment(char *const *caller)
 {
-    static const char *const names[] = { "HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=",
-                                         "https_proxy=", "NO_PROXY=", "no_proxy=" };
+    static const char *const names[] = { "HTTP_PROXY=",  "http_proxy=", "HTTPS_PROXY=",
+                                         "https_proxy=", "NO_PROXY=",   "no_proxy=" };
     char **out = mem_array(sizeof names / sizeof *names + 1, sizeof *out);
     size_t n = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -98,8 +97,6 @@ int egress_process_start(struct egress_process *p, const struct egress_start *ho
         close(pair[0]);
         return err_set(e, E_SANDBOX, errno, "layer proxy: fork");
     }
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    channel_release(&p->channel);
     channel_init(&p->channel, pair[0]);
     p->running = true;
     return send_config(p, how, e) < 0 ? err_while(e, "layer proxy: start '%s'", how->program) : 0;
@@ -113,7 +110,8 @@ static void stop(struct egress_process *p)
         while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
             continue;
     }
-    channel_release(&p->channel);
+    if (p->running)
+        channel_release(&p->channel);
     egress_process_init(p);
 }
 

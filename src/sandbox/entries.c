@@ -137,8 +137,8 @@ static int add_nearest_above(struct places *p, const struct entry_context *c, co
             return add_found(p, c, real, rule, &st, e);
         }
     }
-    return err_set(e, E_SANDBOX, 0, "%s: '%s' cannot be looked at, nor any directory above it", rule,
-                   path);
+    return err_set(e, E_SANDBOX, 0, "%s: '%s' cannot be looked at, nor any directory above it",
+                   rule, path);
 }
 
 /* A link in an allow list that leads out of where it stands opens nothing (contract 3.4.1). */
@@ -302,8 +302,9 @@ static int expand(const struct entry_context *c, struct str text, const char *ru
                        "%s: a pattern that begins at the root cannot be expanded; name a first "
                        "directory (or set x.lenientPatterns)",
                        rule);
-    struct expansion x = { c, out, rule, use, pattern, count_components(text),
-                           str_has(text, STR("**")), out->count };
+    struct expansion x = {
+        c, out, rule, use, pattern, count_components(text), str_has(text, STR("**")), out->count
+    };
     AUTO_BUF dir = { 0 };
     buf_add(&dir, base);
     ino_t inodes[WALK_DEPTH_MAX];

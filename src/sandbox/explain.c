@@ -81,12 +81,13 @@ void plan_print(const struct plan *p, FILE *out)
     for (size_t i = 0; i < p->mount_count; i++)
         fprintf(out, "  %-24s %s  (%s)\n", kind_names[p->mounts[i].kind], p->mounts[i].path,
                 p->mounts[i].rule);
-    fprintf(out, "  fresh /proc and /dev; /sys masked; TMPDIR %s\n", p->tmpdir ? p->tmpdir : "kept");
+    fprintf(out, "  fresh /proc and /dev; /sys masked; TMPDIR %s\n",
+            p->tmpdir ? p->tmpdir : "kept");
     print_rules(p, out);
-    fprintf(out, "landlock: ABI %d\n  outer: read %s; write only beneath the read-write places\n"
-                 "  inner (the command): no writing, making, moving or removing, no TCP connect\n",
-            landlock_abi(),
-            p->hidden_count ? "everything but the hidden places" : "everything");
+    fprintf(out,
+            "landlock: ABI %d\n  outer: read %s; write only beneath the read-write places\n"
+            "  inner (the command): no writing, making, moving or removing, no TCP connect\n",
+            landlock_abi(), p->hidden_count ? "everything but the hidden places" : "everything");
     print_network(p, out);
     fprintf(out, "seccomp:\n");
     struct line_sink sink = { .out = out };

@@ -31,7 +31,7 @@ struct init {
     const struct init_setup *setup;
     int boss, signals;
     pid_t spawner, first;
-    int status;          /* of the first command, once it has ended */
+    int status; /* of the first command, once it has ended */
     bool first_ended;
     int pty_slave;
     struct cover cover;
@@ -241,8 +241,9 @@ static int give_up_rights(struct init *i, struct err *e)
 
 static void say_exited(const struct init *i, pid_t pid, int status, const struct rusage *usage)
 {
-    struct boss_message m = { .kind = BOSS_EXITED, .number = status, .tag = (uint32_t)pid,
-                              .usage = *usage };
+    struct boss_message m = {
+        .kind = BOSS_EXITED, .number = status, .tag = (uint32_t)pid, .usage = *usage
+    };
     struct err e;
     if (boss_send(i->boss, &m, NULL, 0, &e) < 0)
         _exit(125);

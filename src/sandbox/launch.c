@@ -73,8 +73,7 @@ static int explain_clone(int os, struct err *e)
 }
 
 static int clone_init(struct launch *l, const struct launch_request *r,
-                      const struct seccomp_program *filter, struct inner_ends *inner,
-                      struct err *e)
+                      const struct seccomp_program *filter, struct inner_ends *inner, struct err *e)
 {
     uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                       CLONE_NEWUTS | CLONE_NEWCGROUP;
@@ -144,7 +143,8 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
         return err_set(e, E_SANDBOX, 0, "the sandbox ended while it was being built");
     if (m.kind == BOSS_LISTENERS && m.length == fd_count && fd_count <= NETNS_LISTENERS_MAX) {
         for (size_t i = 0; i < fd_count; i++)
-            l->listeners[i] = (struct netns_listener){ (enum netns_listener_kind)m.body[i], fds[i] };
+            l->listeners[i] =
+                (struct netns_listener){ (enum netns_listener_kind)m.body[i], fds[i] };
         l->listener_count = fd_count;
         *listening = true;
         return 1;
@@ -193,14 +193,14 @@ int launch_go(struct launch *l, struct err *e)
 
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e)
 {
-    *l = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1,
-                          .pty = -1 };
+    *l = (struct launch){
+        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
+    };
     CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
     struct seccomp_program filter;
     if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
         return -1;
-    int result = make_sockets(l, &inner, e) < 0 ||
-                         confine_open(r->plan, &inner.ruleset, e) < 0 ||
+    int result = make_sockets(l, &inner, e) < 0 || confine_open(r->plan, &inner.ruleset, e) < 0 ||
                          clone_init(l, r, &filter, &inner, e) < 0 || build(l, r, &inner, e) < 0
                      ? -1
                      : 0;

@@ -81,9 +81,23 @@ static bool mandatory_is_off(const struct settings *s, const char *name)
 /* Existing dangerous names directly beneath a write root or the working directory get a read-only
  * mount as well; the warden denies them by name at any depth, so nothing is searched (T34). */
 static const char *const mandatory_names[] = {
-    ".gitconfig", ".gitmodules", ".bashrc", ".bash_profile", ".zshrc", ".zprofile", ".profile",
-    ".ripgreprc", ".mcp.json", ".vscode", ".idea", ".claude/commands", ".claude/agents",
-    ".git/hooks", ".git/config", ".git/commondir", ".git/config.worktree",
+    ".gitconfig",
+    ".gitmodules",
+    ".bashrc",
+    ".bash_profile",
+    ".zshrc",
+    ".zprofile",
+    ".profile",
+    ".ripgreprc",
+    ".mcp.json",
+    ".vscode",
+    ".idea",
+    ".claude/commands",
+    ".claude/agents",
+    ".git/hooks",
+    ".git/config",
+    ".git/commondir",
+    ".git/config.worktree",
 };
 
 static void mark_mandatory(struct marks *m, struct plan *p, const char *directory)
@@ -172,8 +186,11 @@ static void mark_lists(struct marks *m, struct plan *p, const struct plan_reques
 static int mark_no_exec(struct marks *m, struct plan *p, const struct plan_request *r,
                         struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .homes = p->homes,
-                               .home_count = p->home_count, .warn = r->warn,
+    struct entry_context c = { .arena = &p->arena,
+                               .cwd = p->cwd,
+                               .homes = p->homes,
+                               .home_count = p->home_count,
+                               .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     struct places found = { 0 };
     int result = entries_resolve(&c, &p->settings->no_exec, ENTRY_DENY_READ, &found, NULL, e);
@@ -186,8 +203,11 @@ static int mark_no_exec(struct marks *m, struct plan *p, const struct plan_reque
 /* Only these may be executed (Landlock); absent ones are said by entries_resolve. */
 static int resolve_exec_only(struct plan *p, const struct plan_request *r, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .homes = p->homes,
-                               .home_count = p->home_count, .warn = r->warn,
+    struct entry_context c = { .arena = &p->arena,
+                               .cwd = p->cwd,
+                               .homes = p->homes,
+                               .home_count = p->home_count,
+                               .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     if (p->settings->exec_only.count == 0)
         return 0;
@@ -238,7 +258,8 @@ struct state {
     bool hidden, writable, no_exec;
 };
 
-static void emit(struct plan *p, enum mount_kind kind, const struct mark *mark, bool writable, bool no_exec)
+static void emit(struct plan *p, enum mount_kind kind, const struct mark *mark, bool writable,
+                 bool no_exec)
 {
     if (p->mount_count == p->mount_room) {
         p->mount_room = p->mount_room ? p->mount_room * 2 : 32;
@@ -328,7 +349,8 @@ static void walk(struct plan *p, const struct marks *m)
     size_t depth = 1;
     for (size_t i = 0; i < m->count; i++) {
         const struct mark *mark = &m->items[i];
-        while (depth > 1 && !path_is_beneath(str_of(mark->place.path), str_of(stack[depth - 1].path)))
+        while (depth > 1 &&
+               !path_is_beneath(str_of(mark->place.path), str_of(stack[depth - 1].path)))
             depth--;
         struct state now = step(mark, stack[depth - 1]);
         plan_mount_for(p, mark, stack[depth - 1], &now);
@@ -344,8 +366,8 @@ static void plan_binds(struct plan *p)
         const struct settings_set *bind = &p->settings->read_only_binds[i];
         struct mark mark = { .place = { .path = bind->value,
                                         .rule = "x.filesystem.readOnlyBind",
-                                        .is_directory = stat(bind->name, &st) == 0 &&
-                                                        S_ISDIR(st.st_mode) } };
+                                        .is_directory =
+                                            stat(bind->name, &st) == 0 && S_ISDIR(st.st_mode) } };
         emit(p, MOUNT_BIND, &mark, false, false);
         p->mounts[p->mount_count - 1].source = bind->name;
     }
@@ -462,11 +484,15 @@ static int compile_sockets(struct plan *p, const struct plan_request *r,
                            const struct settings_list *list, struct file_rule_path **out,
                            size_t *count, struct err *e)
 {
-    static const char *const telling[] = { "docker.sock", "containerd.sock", "podman.sock",
-                                           "bus", "X11-unix", "wayland-", "systemd/private",
-                                           "ssh-agent", "S.gpg-agent", "agent." };
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .homes = p->homes,
-                               .home_count = p->home_count, .warn = r->warn,
+    static const char *const telling[] = {
+        "docker.sock", "containerd.sock", "podman.sock", "bus",         "X11-unix",
+        "wayland-",    "systemd/private", "ssh-agent",   "S.gpg-agent", "agent."
+    };
+    struct entry_context c = { .arena = &p->arena,
+                               .cwd = p->cwd,
+                               .homes = p->homes,
+                               .home_count = p->home_count,
+                               .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     struct places found = { 0 };
     /* Resolved like a deny of reads: through links, and absent names as they are spelled. */

@@ -100,7 +100,8 @@ static int copy_host_trees(struct build *b, struct err *e)
         bool opens_it = m->kind == MOUNT_WRITE || m->kind == MOUNT_REOPEN;
         if (opens_it && (st.st_dev != m->device || st.st_ino != m->inode))
             return err_set(e, E_SANDBOX, 0,
-                           "layer mount: '%s' was replaced while the sandbox was being built", from);
+                           "layer mount: '%s' was replaced while the sandbox was being built",
+                           from);
         b->trees[i] = tree_copy(at, true);
         uint64_t attributes = PLAIN | (m->kind == MOUNT_WRITE ? 0 : MOUNT_ATTR_RDONLY) |
                               (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
@@ -186,8 +187,7 @@ static int make_stash(struct build *b, struct err *e)
         mkdirat(b->scratch, "tmp", 01777) < 0 || mkdirat(b->scratch, "shm", 01777) < 0 ||
         make_file(b->stash, "none", b->plan->settings->hide_empty ? 0444 : 0, NULL) < 0)
         return fail(e, "fill the tmpfs for", "/dev");
-    if (b->work->resolv_conf &&
-        make_file(b->stash, "resolv.conf", 0444, b->work->resolv_conf) < 0)
+    if (b->work->resolv_conf && make_file(b->stash, "resolv.conf", 0444, b->work->resolv_conf) < 0)
         return fail(e, "write", "/etc/resolv.conf");
     for (size_t i = 0; i < b->plan->mount_count; i++)
         if (b->plan->mounts[i].kind == MOUNT_HIDE_DIRECTORY && make_hidden_directory(b, i, e) < 0)
@@ -216,8 +216,8 @@ static int attach_devices(const struct build *b, int trees[DEVICES], struct err 
 {
     AUTO_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     static const char *const links[][2] = {
-        { "/proc/self/fd", "fd" },          { "/proc/self/fd/0", "stdin" },
-        { "/proc/self/fd/1", "stdout" },    { "/proc/self/fd/2", "stderr" },
+        { "/proc/self/fd", "fd" },       { "/proc/self/fd/0", "stdin" },
+        { "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
         { "pts/ptmx", "ptmx" },
     };
     for (size_t i = 0; i < DEVICES; i++)
@@ -274,7 +274,8 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
         return fail(e, "make the way to", tmpdir);
     AUTO_BUF options = { 0 };
     buf_addf(&options, "lowerdir=/proc/tmpdir:%s", parent);
-    if (mount("overlay", parent, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, buf_text(&options)) < 0)
+    if (mount("overlay", parent, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, buf_text(&options)) <
+        0)
         return err_set(e, E_SANDBOX, errno,
                        "layer mount: TMPDIR '%s' does not exist and '%s' cannot be overlaid; make "
                        "the directory on the host",
@@ -338,8 +339,9 @@ static int attach_planned(struct build *b, struct err *e)
 static int attach_proc(struct build *b, struct err *e)
 {
     static const char *const read_only[] = { "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq" };
-    static const char *const hidden[] = { "kcore", "keys", "key-users", "sysrq-trigger",
-                                          "timer_list", "latency_stats", "kallsyms" };
+    static const char *const hidden[] = { "kcore",         "keys",       "key-users",
+                                          "sysrq-trigger", "timer_list", "latency_stats",
+                                          "kallsyms" };
     if (attach(fd_take(&b->proc), "/proc", e) < 0)
         return -1;
     for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
@@ -383,9 +385,9 @@ static int make_proc(struct build *b, struct err *e)
 
 static int mask_sys(const struct build *b, struct err *e)
 {
-    static const char *const hidden[] = { "/sys/firmware",        "/sys/kernel/debug",
-                                          "/sys/kernel/tracing",  "/sys/kernel/security",
-                                          "/sys/fs/bpf",          "/sys/fs/cgroup" };
+    static const char *const hidden[] = { "/sys/firmware",       "/sys/kernel/debug",
+                                          "/sys/kernel/tracing", "/sys/kernel/security",
+                                          "/sys/fs/bpf",         "/sys/fs/cgroup" };
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         if (cover(b, "empty", hidden[i], e) < 0)
             return -1;

@@ -87,17 +87,16 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
             if (places_add(&p->deny_read, &c, p->homes[i], "x.filesystem.hideHome", ENTRY_DENY_READ,
                            e) < 0)
                 return -1;
-    if (s->hide_home && places_add(&p->allow_read, &c, p->cwd, "x.filesystem.hideHome",
-                                   ENTRY_ALLOW_READ, e) < 0)
+    if (s->hide_home &&
+        places_add(&p->allow_read, &c, p->cwd, "x.filesystem.hideHome", ENTRY_ALLOW_READ, e) < 0)
         return -1;
     for (size_t i = 0; i < r->own_file_count; i++)
         if (places_add(&p->deny_write, &c, r->own_files[i], "built-in: postern's own files",
                        ENTRY_DENY_WRITE, e) < 0)
             return -1;
     for (size_t i = 0; r->search_path && r->search_path[i]; i++)
-        if (r->search_path[i][0] == '/' &&
-            places_add(&p->deny_write, &c, r->search_path[i], "mandatory PATH", ENTRY_DENY_WRITE,
-                       e) < 0)
+        if (r->search_path[i][0] == '/' && places_add(&p->deny_write, &c, r->search_path[i],
+                                                      "mandatory PATH", ENTRY_DENY_WRITE, e) < 0)
             return -1;
     return add_builtin_writes(p, &c, e);
 }
@@ -137,7 +136,8 @@ static void plan_network(struct plan *p, const struct plan_request *r)
     bool can_ask = r->can_ask && !policy->strict_allowlist;
     p->network = policy->allowed.count > 0 || can_ask;
     p->transparent = p->network && s->transparent != SETTING_OFF && policy->http_proxy_port == 0;
-    p->netns = (struct netns_options){ .proxy = true, .transparent = p->transparent,
+    p->netns = (struct netns_options){ .proxy = true,
+                                       .transparent = p->transparent,
                                        .redirect_all_literals = can_ask };
     size_t room = policy->allowed.count;
     struct ip_block *literals = arena_get(&p->arena, room * sizeof *literals);

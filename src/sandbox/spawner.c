@@ -6,6 +6,7 @@
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
 #include "sandbox/init.h"
+#include "sandbox/landlock.h"
 #include "sandbox/warden.h"
 
 #include <errno.h>
@@ -103,6 +104,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         err_set(&e, E_SANDBOX, errno, "close the warden to inspection");
         fail(&s, &e);
     }
+    static const struct landlock_wants unix_rights = { .files = LL_RESOLVE_UNIX };
     struct warden_options options = {
         .rules = &p->rules,
         .unix_connect = p->unix_connect,
@@ -110,6 +112,8 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .unix_connect_count = p->unix_connect_count,
         .unix_bind_count = p->unix_bind_count,
         .all_unix_sockets = p->settings->all_unix_sockets,
+        .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
+        .nested_user_namespaces = p->settings->nested_user_namespaces,
         .no_setid = p->settings->no_setid,
         .report = setup->report,
         .report_allowed = setup->report_allowed,
