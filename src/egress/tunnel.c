@@ -22,6 +22,8 @@ static enum relay_peek on_peek(void *ctx, struct str bytes, bool last)
 {
     struct client *c = ctx;
     const char *reason = NULL;
+    if (bytes.n == 0)
+        return RELAY_PASS; /* the client has ended without a word */
     switch (first_bytes_judge(&c->sandbox->policy, &c->want.host, c->want.port, bytes, &reason)) {
     case FIRST_BYTES_MORE:
         if (!last)

@@ -31,6 +31,7 @@ struct role {
     bool gathering;      /* a flush comes when `gather` fires */
     struct timer *gather;
     bool ending; /* ends once everything is sent */
+    bool over;   /* the loop has ended: nothing is sent any more */
     int status;
     struct egress *egress;
     struct egress_sandbox *sandbox; /* NULL before the first frame */

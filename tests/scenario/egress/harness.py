@@ -16,10 +16,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = ROOT / "build"
-ENGINE = pathlib.Path(os.environ.get("POSTERN_ENGINE") or
-                      next((p for p in (BUILD / "postern-engine", BUILD / "src/cmd/postern-engine")
-                            if p.exists()), BUILD / "postern-engine"))
+ENGINE = pathlib.Path(os.environ.get("POSTERN_ENGINE") or ROOT / "build" / "postern-engine")
 TOKEN = "0123456789abcdef0123456789abcdef"
 PATIENCE = 20  # seconds before something counts as not coming
 
@@ -80,7 +77,7 @@ class Proxy:
         for kind in listeners:
             self.sockets.append(self.listen(kind))
         self.frames, self.news = [], threading.Condition()
-        self.closed = False
+        self.closed = self.ended = False
 
         def give_channel():
             os.dup2(theirs.fileno(), 3)
@@ -115,7 +112,8 @@ class Proxy:
             fds = array.array("i", [s.fileno() for s in sockets])
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
         sent = self.channel.sendmsg([data], rights)
-        self.channel.sendall(data[sent:])
+        if sent < len(data):
+            self.channel.sendall(data[sent:])
 
     def read(self):
         data = b""
@@ -209,7 +207,14 @@ class Proxy:
         return totals
 
     def close(self):
-        self.channel.close() if self.closed else self.channel.shutdown(socket.SHUT_RDWR)
+        if self.ended:
+            return ""
+        self.ended = True
+        if not self.closed:
+            try:
+                self.channel.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the proxy was faster
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
