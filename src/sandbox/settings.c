@@ -241,9 +241,12 @@ int settings_load(const char *path, const char *home, const struct settings_opti
     AUTO_FD fd = open(buf_text(&name), O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         int os = errno;
-        if (os == ENOENT && !path && is_absent(buf_text(&name)))
-            return settings_parse(str_of(default_text), "built-in defaults", options, out, problems,
-                                  e);
+        if (os == ENOENT && !path && is_absent(buf_text(&name))) {
+            /* Lists of ours would replace the profile's. */
+            bool bare = options && options->profile;
+            return settings_parse(bare ? STR("{}") : str_of(default_text), "built-in defaults",
+                                  options, out, problems, e);
+        }
         return fail_file(problems, buf_text(&name), os == ENOENT ? 0 : os,
                          os == ENOENT ? "does not exist" : "cannot be opened", e);
     }

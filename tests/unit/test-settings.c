@@ -814,6 +814,21 @@ static void files_are_loaded_or_refused(void **state)
     rmdir(dir);
 }
 
+static void a_profile_holds_without_a_file_too(void **state)
+{
+    char dir[] = "/tmp/test-settings-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    AUTO_BUF problems = { 0 };
+    struct settings_options options = { .profile = "workspace" };
+    struct settings s;
+    struct err e;
+    assert_int_equal(settings_load(NULL, dir, &options, &s, &problems, &e), 0);
+    assert_int_equal(s.allow_write.count, 1);
+    assert_string_equal(s.source, "built-in defaults");
+    settings_release(&s);
+    rmdir(dir);
+}
+
 static void without_a_home_the_default_file_is_not_guessed(void **state)
 {
     static const char *const homes[] = { NULL, "", "relative" };
@@ -854,6 +869,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_problems_is_cut),
         cmocka_unit_test(differences_name_the_fixed_keys_only),
         cmocka_unit_test(files_are_loaded_or_refused),
+        cmocka_unit_test(a_profile_holds_without_a_file_too),
         cmocka_unit_test(without_a_home_the_default_file_is_not_guessed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
