@@ -5,6 +5,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -17,6 +19,44 @@ import harness  # noqa: E402
 def engine():
     if not harness.ENGINE.exists():
         pytest.fail(f"{harness.ENGINE} is not built (or set POSTERN_ENGINE)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def slow_peers(engine):
+    """Clients that never finish, begun with the first test so that nobody has to wait for their
+    deadlines: {name: (seconds until the proxy ended it, what it said)}, filled as they end."""
+    begins = {
+        "silent": (b"", b""),                      # not one byte
+        "slow head": (b"GET http://a/ HTTP/1.1\r\n", b"X: 1\r\n"),  # one line a second
+        "slow socks": (b"\x05", b""),
+    }
+    ends = {}
+    with harness.Proxy() as proxy:
+        threads = []
+        for name, (first, again) in begins.items():
+            thread = threading.Thread(target=drip, args=(proxy, name, first, again, ends), daemon=True)
+            thread.start()
+            threads.append(thread)
+        yield ends, threads
+
+
+def drip(proxy, name, first, again, ends):
+    start = time.monotonic()
+    with proxy.connect() as s:
+        s.send(first)
+        s.socket.settimeout(1)
+        while True:
+            try:
+                if not s.socket.recv(1000):
+                    break
+            except TimeoutError:
+                try:
+                    s.send(again)
+                except OSError:
+                    break
+            except OSError:
+                break
+    ends[name] = time.monotonic() - start
 
 
 @pytest.fixture

@@ -71,11 +71,12 @@ def closed_port():
 
 
 class Proxy:
-    def __init__(self, config=None, ask=False, listeners=("http", "socks"), wrap=(), env=None):
+    def __init__(self, config=None, ask=False, listeners=("http", "socks"), wrap=(), env=None,
+                 sockets=None):
         ours, theirs = socket.socketpair()
         self.sockets, self.addresses = [], {}
         for kind in listeners:
-            self.sockets.append(self.listen(kind))
+            self.sockets.append(sockets[kind] if sockets else self.listen(kind))
         self.frames, self.news = [], threading.Condition()
         self.closed = self.ended = False
 
