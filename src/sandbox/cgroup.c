@@ -131,15 +131,32 @@ static bool may_move_below(const char *parent)
  * to children while processes live in it. They stay handed out: other runs may use them by then. */
 static void hand_out_controllers(const char *dir)
 {
-    static const char *const words[] = { "+memory", "+pids", "+cpu", "+io" };
-    char text[TEXT_MAX];
-    if (read_in(dir, "cgroup.type", text))
+    static const char *const words[] = { "memory", "pids", "cpu", "io" };
+    char there[TEXT_MAX], type[TEXT_MAX];
+    if (read_in(dir, "cgroup.type", type) || !read_in(dir, "cgroup.controllers", there))
         return;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        int os = write_in(dir, "cgroup.subtree_control", words[i]);
+        char add[16];
+        snprintf(add, sizeof add, "+%s", words[i]);
+        int os =
+            has_word(there, str_of(words[i])) ? write_in(dir, "cgroup.subtree_control", add) : 0;
         if (os)
-            log_debug("cgroup: %s in %s: %s", words[i], dir, strerrordesc_np(os));
+            log_debug("cgroup: %s in %s: %s", add, dir, strerrordesc_np(os));
     }
+}
+
+/* True when children of `dir` can have limits; `given` names the controllers. */
+static bool hands_out(const char *dir, const char *base, char given[static TEXT_MAX])
+{
+    for (int tries = 0; tries < 2; tries++) {
+        read_in(dir, "cgroup.subtree_control", given);
+        if (has_word(given, STR("memory")) || has_word(given, STR("pids")))
+            return true;
+        if (strcmp(dir, base) != 0)
+            return false;
+        hand_out_controllers(dir);
+    }
+    return false;
 }
 
 /* One step up; false at `base`, and at the group of a run that we are inside of. */
@@ -161,12 +178,9 @@ static void make_v2(struct cgroup *c, const char *base, struct str lines, const 
     AUTO_FREE char *bare = NULL;
     char given[TEXT_MAX] = "";
     do {
-        if (strcmp(dir, base) == 0)
-            hand_out_controllers(dir);
         if (!may_move_below(dir))
             continue;
-        read_in(dir, "cgroup.subtree_control", given);
-        bool controls = has_word(given, STR("memory")) || has_word(given, STR("pids"));
+        bool controls = hands_out(dir, base, given);
         char *made = controls ? make_below(dir, name) : NULL;
         if (made) {
             c->memory = c->memory_v2 = has_word(given, STR("memory"));

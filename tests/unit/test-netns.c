@@ -31,6 +31,7 @@ struct inside {
 };
 
 static bool as_nobody;
+static uint16_t transparent_port; /* for claims; set in the child */
 
 static int write_text(const char *path, const char *text)
 {
@@ -94,6 +95,16 @@ static void receive_listeners(int from, struct inside *in)
     }
 }
 
+static uint16_t port_of(const struct netns_listener *set, size_t count)
+{
+    struct sockaddr_in at = { 0 };
+    socklen_t size = sizeof at;
+    for (size_t i = 0; i < count; i++)
+        if (set[i].kind == LISTENER_TRANSPARENT)
+            getsockname(set[i].fd, (struct sockaddr *)&at, &size);
+    return ntohs(at.sin_port);
+}
+
 /* Starts a child that builds, hands its listeners out and then runs `claim`. */
 static void start(struct inside *in, const struct netns_options *options, int (*claim)(void))
 {
@@ -114,6 +125,7 @@ static void start(struct inside *in, const struct netns_options *options, int (*
             _exit(98);
         }
         send_listeners(pair[1], set, count);
+        transparent_port = port_of(set, count);
         for (size_t i = 0; i < count; i++)
             close(set[i].fd);
         alarm(SECONDS);
@@ -370,6 +382,27 @@ static void test_a_standin_address_is_accepted_outside_with_the_wanted_address(v
     finish(&in);
 }
 
+static int claim_direct(void)
+{
+    return !says_ok("127.0.0.1", transparent_port);
+}
+
+static void test_who_connects_to_the_transparent_port_itself_wanted_nothing(void **state)
+{
+    struct inside in;
+    start(&in, &transparent, claim_direct);
+    if (in.count) {
+        struct pollfd ready = { .fd = listener(&in, LISTENER_TRANSPARENT), .events = POLLIN };
+        struct sockaddr_in wanted;
+        socklen_t size = sizeof wanted;
+        assert_int_equal(poll(&ready, 1, SECONDS * 1000), 1);
+        AUTO_FD fd = accept4(ready.fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &wanted, &size), -1);
+        assert_int_equal(send(fd, "ok", 2, 0), 2);
+    }
+    finish(&in);
+}
+
 static int claim_listed_literals(void)
 {
     const int rows[][2] = {
@@ -596,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_ipv6_to_foreign_addresses_is_unreachable),
         cmocka_unit_test(test_a_foreign_address_cannot_be_bound),
         cmocka_unit_test(test_a_standin_address_is_accepted_outside_with_the_wanted_address),
+        cmocka_unit_test(test_who_connects_to_the_transparent_port_itself_wanted_nothing),
         cmocka_unit_test(test_listed_literals_go_to_the_proxy_with_their_port_or_any),
         cmocka_unit_test(test_thousands_of_literals_fit),
         cmocka_unit_test(test_with_somebody_to_ask_every_literal_goes_to_the_proxy),
