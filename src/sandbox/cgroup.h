@@ -13,9 +13,9 @@
 #include <sys/types.h>
 
 struct cgroup_limits {
-    uint64_t memory;      /* bytes, UINT64_MAX = none */
-    uint64_t pids;        /* UINT64_MAX = none */
-    uint64_t cpu_percent; /* 100 = one core, UINT64_MAX = none */
+    uint64_t memory;                /* bytes, UINT64_MAX = none */
+    uint64_t pids;                  /* UINT64_MAX = none */
+    uint64_t cpu_percent;           /* 100 = one core, UINT64_MAX = none */
     uint64_t cpu_weight, io_weight; /* 0 = leave */
 };
 
@@ -27,8 +27,8 @@ struct cgroup {
     bool v2;                   /* the first directory is a v2 group: cgroup.kill works there */
     bool memory, pids, cpu;    /* which limits are really in force */
     bool memory_v2, pids_v2, cpu_v2; /* and which of them by the v2 group */
-    pid_t guard;               /* removes the groups when we are killed; 0 = none (cgroup_guard.h) */
-    void *guard_stack;         /* owned */
+    pid_t guard;       /* removes the groups when we are killed; 0 = none (cgroup_guard.h) */
+    void *guard_stack; /* owned */
 };
 
 /* Makes the groups and sets the limits. Returns 0 also when some controllers are missing: the flags

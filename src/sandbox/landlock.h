@@ -30,10 +30,12 @@
 #define LL_RESOLVE_UNIX (1ull << 16) /* ABI 9 */
 
 #define LL_READ (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
-#define LL_MAKE (LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | LL_MAKE_SOCK | LL_MAKE_FIFO | LL_MAKE_SYM | LL_REFER)
+#define LL_MAKE                                                                                    \
+    (LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | LL_MAKE_SOCK | LL_MAKE_FIFO |    \
+     LL_MAKE_SYM | LL_REFER)
 #define LL_WRITE (LL_WRITE_FILE | LL_TRUNCATE | LL_MAKE)
 
-#define LL_BIND_TCP (1ull << 0)    /* ABI 4 */
+#define LL_BIND_TCP (1ull << 0) /* ABI 4 */
 #define LL_CONNECT_TCP (1ull << 1)
 
 #define LL_SCOPE_ABSTRACT_UNIX (1ull << 0) /* ABI 6 */

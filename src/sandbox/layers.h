@@ -15,9 +15,9 @@ enum layer {
     LAYER_NET,        /* network namespace */
     LAYER_MOUNT,      /* mounts by descriptor, read-only tree, hidden paths */
     LAYER_LANDLOCK,
-    LAYER_SECCOMP,    /* static filter and notification */
+    LAYER_SECCOMP, /* static filter and notification */
     LAYER_CAPABILITIES,
-    LAYER_CGROUP,     /* memory, pids, cpu limits */
+    LAYER_CGROUP, /* memory, pids, cpu limits */
     LAYER_RLIMIT,
     LAYER_PROXY,
     LAYER_TRANSPARENT, /* nftables redirect and private resolver */
@@ -35,17 +35,17 @@ struct layer_report {
 
 struct layers {
     struct layer_report of[LAYERS];
-    int landlock_abi;     /* 0 = none */
-    char placement[512];  /* where the groups of a run go, and for which limits; empty = nowhere */
-    char grade;           /* 'A' all on, 'B' only limits or transparent degraded, 'C' weaker, 'F' unusable */
+    int landlock_abi;    /* 0 = none */
+    char placement[512]; /* where the groups of a run go, and for which limits; empty = nowhere */
+    char grade; /* 'A' all on, 'B' only limits or transparent degraded, 'C' weaker, 'F' unusable */
 };
 
 /* "namespaces", "net", ... ; layer_find gives -1 for an unknown name. */
 const char *layer_name(enum layer l);
 int layer_find(const char *name);
 
-/* Tries each layer in short-lived child processes; leaves nothing behind. About 20 ms: for doctor.
- * `run` does not call this; it notices while it builds. */
+/* Tries each layer in short-lived child processes; leaves nothing behind. Takes some tenths
+ * of a second and is for doctor: `run` notices while it builds. */
 void layers_check(struct layers *out);
 
 /* The doctor's table, for people (colour only when `colour`) or as JSON. */

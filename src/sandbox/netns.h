@@ -14,7 +14,13 @@
 enum { NETNS_HTTP_PORT = 3128, NETNS_SOCKS_PORT = 1080 };
 
 /* What a listening socket is for; the names of the channel's "listeners". */
-enum netns_listener_kind { LISTENER_HTTP, LISTENER_SOCKS, LISTENER_TRANSPARENT, LISTENER_DNS_UDP, LISTENER_DNS_TCP };
+enum netns_listener_kind {
+    LISTENER_HTTP,
+    LISTENER_SOCKS,
+    LISTENER_TRANSPARENT,
+    LISTENER_DNS_UDP,
+    LISTENER_DNS_TCP
+};
 const char *netns_listener_name(enum netns_listener_kind kind);
 
 struct netns_listener {
@@ -25,19 +31,22 @@ struct netns_listener {
 #define NETNS_LISTENERS_MAX 10
 
 struct netns_options {
-    bool proxy;       /* 127.0.0.1 and ::1, ports 3128 and 1080 */
-    bool transparent; /* route, redirect rules, resolver sockets */
+    bool proxy;                 /* 127.0.0.1 and ::1, ports 3128 and 1080 */
+    bool transparent;           /* route, redirect rules, resolver sockets */
     bool redirect_all_literals; /* somebody can be asked: every IPv4 literal goes to the proxy */
-    const struct ip_block *literals; /* IPv4 literals that allowedDomains names, with optional ports */
-    const uint16_t *literal_ports;   /* 0 = every port */
+    const struct ip_block
+        *literals; /* IPv4 literals that allowedDomains names, with optional ports */
+    const uint16_t *literal_ports; /* 0 = every port */
     size_t literal_count;
 };
 
-/* Brings loopback up (127.0.0.1 and ::1) and opens the listeners. */
+/* Brings loopback up (127.0.0.1 and ::1) and opens the listeners; `out` has room for
+ * NETNS_LISTENERS_MAX. Those of ::1 are left out where IPv6 is off. */
 int netns_build(const struct netns_options *options, struct netns_listener *out, size_t *count,
                 struct err *e);
 
-/* Adds the route and the nftables rules for `transparent`. Fails with E_SANDBOX and the errno when
+/* Adds the nftables rules and the routes for `transparent`. What an accepted connection wanted is its
+ * SO_ORIGINAL_DST; who connects to the listener's own port wanted nothing (ENOENT). Fails with E_SANDBOX and the errno when
  * the kernel does not grant it; the listeners of netns_build stay usable. */
 int netns_redirect(const struct netns_options *options, const struct netns_listener *listeners,
                    size_t count, struct err *e);

@@ -10,10 +10,10 @@ enum {
 };
 
 struct rlimit_row {
-    __rlimit_resource_t resource;
     const char *name;
-    bool set;       /* false: what the host has stays */
     uint64_t value; /* UINT64_MAX = not limited */
+    __rlimit_resource_t resource;
+    bool set; /* false: what the host has stays */
 };
 
 static int rlimit_set(const struct rlimit_row *row, struct err *e)
@@ -53,16 +53,16 @@ int rlimits_apply(const struct settings_limits *limits, const struct cgroup_limi
     const bool cpu = instead.cpu && totals->cpu_percent != UINT64_MAX;
     const bool wall = l->wall_seconds != 0 && l->wall_seconds != UINT64_MAX;
     const struct rlimit_row rows[] = {
-        { RLIMIT_FSIZE, "fileSize", l->file_size != 0, l->file_size },
-        { RLIMIT_NOFILE, "openFiles", true, l->open_files ? l->open_files : OPEN_FILES_DEFAULT },
-        { RLIMIT_CORE, "core", true, l->core },
-        { RLIMIT_STACK, "stack", l->stack != 0, l->stack },
-        { RLIMIT_MEMLOCK, "memlock", true, l->memlock ? l->memlock : MEMLOCK_DEFAULT },
-        { RLIMIT_MSGQUEUE, "msgqueue", true, l->msgqueue },
-        { RLIMIT_SIGPENDING, "sigpending", l->sigpending != 0, l->sigpending },
-        { RLIMIT_DATA, "memory", instead.memory && totals->memory != UINT64_MAX, totals->memory },
-        { RLIMIT_NPROC, "pids", instead.pids && totals->pids != UINT64_MAX, totals->pids },
-        { RLIMIT_CPU, "cpu", cpu && wall, cpu_seconds(l, totals->cpu_percent) },
+        { "fileSize", l->file_size, RLIMIT_FSIZE, l->file_size != 0 },
+        { "openFiles", l->open_files ? l->open_files : OPEN_FILES_DEFAULT, RLIMIT_NOFILE, true },
+        { "core", l->core, RLIMIT_CORE, true },
+        { "stack", l->stack, RLIMIT_STACK, l->stack != 0 },
+        { "memlock", l->memlock ? l->memlock : MEMLOCK_DEFAULT, RLIMIT_MEMLOCK, true },
+        { "msgqueue", l->msgqueue, RLIMIT_MSGQUEUE, true },
+        { "sigpending", l->sigpending, RLIMIT_SIGPENDING, l->sigpending != 0 },
+        { "memory", totals->memory, RLIMIT_DATA, instead.memory && totals->memory != UINT64_MAX },
+        { "pids", totals->pids, RLIMIT_NPROC, instead.pids && totals->pids != UINT64_MAX },
+        { "cpu", cpu_seconds(l, totals->cpu_percent), RLIMIT_CPU, cpu && wall },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].set && rlimit_set(&rows[i], e) < 0)
