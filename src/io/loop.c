@@ -23,6 +23,7 @@ struct loop {
     int poller;     /* epoll set of all watches */
     uv_poll_t poll; /* of the poller */
     int held;       /* watches in it */
+    size_t lookups;
     uv_idle_t idle; /* runs while something stands in `laters`, so that the loop does not sleep */
     struct later *laters;
     size_t later_count, later_cap;
@@ -149,4 +150,9 @@ void loop_hold(struct loop *l, int change)
         uv_ref((uv_handle_t *)&l->poll);
     else
         uv_unref((uv_handle_t *)&l->poll);
+}
+
+size_t *loop_lookups(struct loop *l)
+{
+    return &l->lookups;
 }

@@ -7,7 +7,8 @@
 
 struct resolve {
     uv_getaddrinfo_t uv; /* first: the callback gets this pointer back */
-    resolve_done *done;  /* NULL once cancelled */
+    struct loop *loop;
+    resolve_done *done; /* NULL once cancelled */
     void *ctx;
 };
 
@@ -25,6 +26,7 @@ static void on_answer(uv_getaddrinfo_t *uv, int status, struct addrinfo *answer)
         count++;
     }
     uv_freeaddrinfo(answer);
+    *loop_lookups(r->loop) -= 1;
     if (r->done)
         r->done(r->ctx, list, count);
     free(r);
@@ -33,6 +35,7 @@ static void on_answer(uv_getaddrinfo_t *uv, int status, struct addrinfo *answer)
 struct resolve *resolve_new(struct loop *l, const char *name, resolve_done *done, void *ctx)
 {
     struct resolve *r = mem_get(sizeof *r);
+    r->loop = l;
     r->done = done;
     r->ctx = ctx;
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
@@ -40,7 +43,13 @@ struct resolve *resolve_new(struct loop *l, const char *name, resolve_done *done
         free(r);
         return NULL;
     }
+    *loop_lookups(l) += 1;
     return r;
+}
+
+size_t resolve_pending(const struct loop *l)
+{
+    return *loop_lookups((struct loop *)l);
 }
 
 void resolve_cancel(struct resolve *r)

@@ -18,3 +18,7 @@ struct resolve *resolve_new(struct loop *l, const char *name, resolve_done *done
 
 /* The callback will not come. NULL is fine. */
 void resolve_cancel(struct resolve *r);
+
+/* Look-ups that the pool still works on, cancelled ones included: loop_free waits for them, and that
+ * may be as long as the system's resolver likes. */
+size_t resolve_pending(const struct loop *l);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "egress/proxy.h"
 #include "io/loop.h"
+#include "io/resolve.h"
 #include "io/timer.h"
 #include "io/watch.h"
 #include "proto/json.h"
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     DESCRIPTORS = 4096, /* clients, their servers, pipes of long tunnels, look-ups */
@@ -359,6 +361,8 @@ int role_egress(void)
     r.over = true;
     egress_sandbox_free(r.sandbox);
     egress_free(r.egress);
+    if (resolve_pending(r.loop))
+        _exit(r.status); /* a look-up under way may take a minute, and nobody waits for it */
     timer_free(r.gather);
     watch_take_fd(r.watch);
     loop_free(r.loop);
