@@ -107,16 +107,12 @@ static int find_linked(struct request *q, int dirfd, uint64_t address, int flags
         return os ? os : ENOENT;
     if (fstat(at->object, &st) < 0)
         return errno;
-    if (at->ends_in_slash && !S_ISDIR(st.st_mode))
-        return ENOTDIR;
-    if (S_ISDIR(st.st_mode))
-        return EPERM;
     if ((os = pathname_of(q->w, at->object, &d->path)) != 0)
         return os;
     if (d->path.n == 0 || d->path.text[0] != '/')
         return EXDEV; /* a pipe or the like */
-    if (has_no_name(&st))
-        return 0;
+    if (has_no_name(&st) || S_ISDIR(st.st_mode))
+        return 0; /* the kernel links no directory */
     d->facts.device = st.st_dev;
     d->facts.inode = st.st_ino;
     os = deed_ask(q, d);

@@ -55,7 +55,11 @@ static int find_side(struct request *q, int dirfd, uint64_t address, struct side
     int os = tracee_read_path(q, address, path);
     if (os || (os = place_find_parent(q, dirfd, path, &s->place)) != 0)
         return os;
-    s->exists = fstatat(s->place.parent, s->place.name, &s->st, AT_SYMLINK_NOFOLLOW) == 0;
+    /* The name itself: with its slash, a link would be followed. */
+    struct str name = place_name(&s->place);
+    char plain[NAME_MAX + 2];
+    snprintf(plain, sizeof plain, "%.*s", STR_ARGS(name));
+    s->exists = fstatat(s->place.parent, plain, &s->st, AT_SYMLINK_NOFOLLOW) == 0;
     return s->exists || errno == ENOENT ? 0 : errno;
 }
 
@@ -177,7 +181,7 @@ int fileop_rename(struct request *q, int old_dirfd, uint64_t old_path, int new_d
     if (os || (os = find_side(q, new_dirfd, new_path, &to)) != 0)
         return os;
     if (!from.place.is_plain || !to.place.is_plain)
-        return EBUSY;
+        return act(&from, &to, flags); /* fails, the kernel says how */
     if (!from.exists || (exchange && !to.exists))
         return ENOENT;
     if (to.exists && (flags & RENAME_NOREPLACE))

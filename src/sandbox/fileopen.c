@@ -1,5 +1,6 @@
 #include "sandbox/fileops.h"
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "sandbox/gitpointer.h"
 #include "sandbox/pending.h"
@@ -167,7 +168,7 @@ static int open_existing(struct request *q, struct place *at, int flags)
         return ELOOP;
     if (S_ISDIR(st.st_mode))
         return EISDIR;
-    if ((flags & O_DIRECTORY) || at->ends_in_slash)
+    if (flags & O_DIRECTORY)
         return ENOTDIR;
     struct deed d = { .operation = FILE_WRITE, .place = at };
     int os = judge_existing(q, at, &d, &st, flags);
@@ -220,8 +221,11 @@ static int open_nameless(struct request *q, int dirfd, const char *path, int fla
 {
     AUTO_PLACE at = PLACE_NONE;
     int os = place_find_object(q, dirfd, path, !(flags & O_NOFOLLOW), &at);
+    struct stat st;
     if (os || at.object < 0)
         return os ? os : ENOENT;
+    if (fstat(at.object, &st) < 0 || !S_ISDIR(st.st_mode))
+        return ENOTDIR;
     struct place inside = PLACE_NONE;
     inside.parent = at.object;
     snprintf(inside.name, sizeof inside.name, "#nameless");
@@ -234,21 +238,6 @@ static int open_nameless(struct request *q, int dirfd, const char *path, int fla
     return fd < 0 ? errno : give(q, fd, flags);
 }
 
-/* O_PATH beside other flags: they do not count, and nothing can be changed through the result. */
-static int open_path_only(struct request *q, int dirfd, const char *path, int flags)
-{
-    AUTO_PLACE at = PLACE_NONE;
-    struct stat st;
-    int os = place_find_object(q, dirfd, path, !(flags & O_NOFOLLOW), &at);
-    if (os || at.object < 0)
-        return os ? os : ENOENT;
-    if (fstat(at.object, &st) < 0)
-        return errno;
-    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
-        return ENOTDIR;
-    return tracee_is_there(q) ? give(q, at.object, flags) : EINTR;
-}
-
 int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_t mode)
 {
     char path[PATH_MAX];
@@ -256,22 +245,26 @@ int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_
     int os = tracee_read_path(q, address, path);
     if (os)
         return os;
-    if (flags & O_PATH)
-        return open_path_only(q, dirfd, path, flags);
+    CHECK(!(flags & O_PATH)); /* the filter lets these through: they can change nothing */
     if (makes && (os = fileop_check_mode(q, mode)) != 0)
         return os;
     if (flags & TMPFILE_BIT)
         return open_nameless(q, dirfd, path, flags, mode);
     if ((flags & O_CREAT) && (flags & O_DIRECTORY))
         return EINVAL;
+    if ((flags & O_CREAT) && str_ends(str_of(path), STR("/"))) {
+        AUTO_PLACE parent = PLACE_NONE;
+        os = place_find_parent(q, dirfd, path, &parent);
+        if (!os)
+            os = !parent.is_plain && exclusive ? EEXIST : EISDIR;
+        return os;
+    }
     bool follow = !(flags & O_NOFOLLOW) && !((flags & O_CREAT) && exclusive);
     for (int i = 0; i < ATTEMPTS; i++) {
         AUTO_PLACE at = PLACE_NONE;
         os = place_find_object(q, dirfd, path, follow, &at);
         if (os)
             return os;
-        if ((flags & O_CREAT) && at.ends_in_slash)
-            return EISDIR;
         if (at.object >= 0)
             return (flags & O_CREAT) && exclusive ? EEXIST : open_existing(q, &at, flags);
         if (!(flags & O_CREAT))
@@ -288,13 +281,13 @@ int fileop_truncate(struct request *q, uint64_t address, int64_t length)
     char path[PATH_MAX];
     AUTO_PLACE at = PLACE_NONE;
     struct stat st;
+    if (length < 0)
+        return EINVAL;
     int os = tracee_read_path(q, address, path);
     if (os || (os = place_find_object(q, AT_FDCWD, path, true, &at)) != 0)
         return os;
     if (at.object < 0)
         return ENOENT;
-    if (length < 0)
-        return EINVAL;
     if (fstat(at.object, &st) < 0)
         return errno;
     if (!S_ISREG(st.st_mode))

@@ -283,9 +283,14 @@ static void add_opens(struct rules *r)
         unsigned flags;
     } opens[] = { { "open", 1 }, { "openat", 2 } };
     for (size_t i = 0; i < 2; i++) {
+        /* With O_PATH none of these flags counts. */
+        for (uint32_t bit = 1; r->choice->notify && bit <= CHANGES; bit <<= 1)
+            if (CHANGES & bit)
+                add(r, SCMP_ACT_NOTIFY, opens[i].name, 1,
+                    (struct scmp_arg_cmp[]){ masked(opens[i].flags, bit | O_PATH, bit) });
         if (r->choice->notify)
-            add_for_bits(r, SCMP_ACT_NOTIFY, opens[i].name, opens[i].flags, CHANGES);
-        else if (r->choice->no_setid)
+            continue;
+        if (r->choice->no_setid)
             for (uint32_t bit = S_ISGID; bit <= S_ISUID; bit <<= 1)
                 add(r, SCMP_ACT_ERRNO(EPERM), opens[i].name, 2,
                     (struct scmp_arg_cmp[]){ has(opens[i].flags, O_CREAT),

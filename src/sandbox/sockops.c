@@ -86,7 +86,7 @@ static int judge_reach(struct request *q, const struct place *at)
     if (os || fstat(at->object, &st) < 0)
         return os ? os : errno;
     if (!S_ISSOCK(st.st_mode) || d.path.n == 0 || d.path.text[0] != '/')
-        return ECONNREFUSED;
+        return 0; /* nothing that connect would reach; it says why */
     struct str path = pathname_str(&d.path);
     if (o->all_unix_sockets || is_listed(o->unix_connect, o->unix_connect_count, path) ||
         is_listed(o->unix_bind, o->unix_bind_count, path) || is_own(w, &st))

@@ -24,20 +24,12 @@ int pathname_of(struct warden *w, int fd, struct pathname *out)
     return 0;
 }
 
-static struct str name_of(const struct place *p)
-{
-    struct str name = str_of(p->name);
-    if (name.n > 1 && name.p[name.n - 1] == '/')
-        name.n--;
-    return name;
-}
-
 int pathname_of_place(struct warden *w, const struct place *p, struct pathname *out)
 {
     int os = pathname_of(w, p->parent, out);
     if (os)
         return os;
-    struct str name = name_of(p);
+    struct str name = place_name(p);
     if (out->n == 0 || out->text[0] != '/')
         return ENOTDIR;
     if (out->n > 1)

@@ -31,6 +31,14 @@ void place_release(struct place *p)
     fd_drop(&p->object);
 }
 
+struct str place_name(const struct place *p)
+{
+    struct str name = str_of(p->name);
+    if (name.n > 1 && name.p[name.n - 1] == '/')
+        name.n--;
+    return name;
+}
+
 static int open_plainly(int dir, const char *path, int flags, uint64_t resolve)
 {
     struct open_how how = { .flags = (uint64_t)(O_PATH | O_CLOEXEC | flags), .resolve = resolve };
@@ -166,9 +174,11 @@ static int follow_link(struct walk *k, int link, const char *name, bool is_last,
         int os = follow_magic(k, name, out);
         if (os || !is_last)
             return os;
+        struct stat st;
         out->object = fd_take(&k->at);
         out->is_magic = true;
-        return 0;
+        return out->ends_in_slash && (fstat(out->object, &st) < 0 || !S_ISDIR(st.st_mode)) ? ENOTDIR
+                                                                                           : 0;
     }
     ssize_t n = readlinkat(link, "", text, sizeof text);
     if (n <= 0)
@@ -250,10 +260,10 @@ static int step(struct walk *k, struct place *out, bool *done)
         *done = os || out->object >= 0;
         return os;
     }
+    if (!S_ISDIR(st.st_mode) && (!is_last || out->ends_in_slash))
+        return ENOTDIR;
     if (is_last)
         return arrive(k, fd_take(&child), out);
-    if (!S_ISDIR(st.st_mode))
-        return ENOTDIR;
     fd_drop(&k->at);
     k->at = fd_take(&child);
     *done = false;

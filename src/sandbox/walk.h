@@ -28,6 +28,9 @@ struct place {
 #define PLACE_NONE ((struct place){ .parent = -1, .object = -1, .own_descriptor = -1 })
 void place_release(struct place *p);
 
+/* The name without the slash that may follow it. */
+struct str place_name(const struct place *p);
+
 /* The last component stays as it is, link or not. 0 or errno. */
 int place_find_parent(struct request *q, int dirfd, const char *path, struct place *out);
 

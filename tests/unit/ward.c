@@ -5,12 +5,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,6 +80,14 @@ static int status_of(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Of the rights that making the namespace gave, the warden keeps one and the command none. */
+static void keep_rights(uint32_t kept)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct rights[2] = { { .effective = kept, .permitted = kept } };
+    CHECK(syscall(SYS_capset, &header, rights) == 0);
+}
+
 static _Noreturn void work_behind(struct ward *w, int socket, int (*work)(void *ctx), void *ctx)
 {
     struct seccomp_choice choice = { .preset = w->preset,
@@ -88,6 +100,8 @@ static _Noreturn void work_behind(struct ward *w, int socket, int (*work)(void *
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (w->as_nobody)
+        keep_rights(0);
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     CHECK(seccomp_program_get(&choice, &program, &e) == 0);
     if (seccomp_program_load(&program, &listener, &e) < 0) {
@@ -100,6 +114,24 @@ static _Noreturn void work_behind(struct ward *w, int socket, int (*work)(void *
     exit(work(ctx));
 }
 
+static void write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void become_nobody(void)
+{
+    CHECK(setgroups(0, NULL) == 0 && setresgid(65534, 65534, 65534) == 0 &&
+          setresuid(65534, 65534, 65534) == 0);
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* or the maps would belong to root */
+    CHECK(unshare(CLONE_NEWUSER) == 0);
+    write_text("/proc/self/setgroups", "deny");
+    write_text("/proc/self/uid_map", "65534 65534 1");
+    write_text("/proc/self/gid_map", "65534 65534 1");
+}
+
 /* The warden's process: starts the worker, serves it, ends with its status. */
 static _Noreturn void be_warden(struct ward *w, int (*work)(void *ctx), void *ctx)
 {
@@ -110,6 +142,8 @@ static _Noreturn void be_warden(struct ward *w, int (*work)(void *ctx), void *ct
     w->options.report = w->report[1];
     CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    if (w->as_nobody)
+        keep_rights(1u << CAP_SYS_PTRACE);
     CHECK(warden_new(&w->options, &warden, &e) == 0);
     pid_t pid = fork();
     CHECK(pid >= 0);
@@ -130,8 +164,13 @@ int ward_run(struct ward *w, int (*work)(void *ctx), void *ctx)
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        if (w->bare)
+        if (w->as_nobody)
+            become_nobody();
+        if (w->bare) {
+            if (w->as_nobody)
+                keep_rights(0);
             exit(work(ctx));
+        }
         be_warden(w, work, ctx);
     }
     return status_of(pid);

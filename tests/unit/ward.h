@@ -9,7 +9,9 @@ struct ward {
     struct file_rules rules;
     struct warden_options options; /* rules and report are filled in */
     int preset;
-    bool bare;     /* neither filter nor warden: what the kernel itself does */
+    bool bare; /* neither filter nor warden: what the kernel itself does */
+    bool
+        as_nobody; /* root only: both become an unprivileged user, in a user namespace of its own */
     int report[2]; /* SEQPACKET; the reading end is [0], -1 without */
 };
 
