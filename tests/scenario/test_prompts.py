@@ -169,7 +169,7 @@ def test_never_asked(ask, web, settings):
 
 
 def test_the_text_of_the_command_is_clean(ask):
-    script = "curl -s -o /dev/null --noproxy '' http://localhost:1/ -A \"$(printf 'a\\033[31m\\342\\200\\256b\\nc')\""
+    script = "curl -s -o /dev/null --noproxy '' http://localhost:1/ --cacert \"$(printf 'a\\033[31m\\342\\200\\256b\\nc')\""
     _, (request, *_) = ask(no(), script)
     text = request["command"]["text"]
     assert not [c for c in text if ord(c) < 32 or c in "\u202e\u200b\u2066"]
@@ -227,6 +227,7 @@ def test_the_caller_s_terminal_may_be_asked(box, web, terminal, answer, status):
     box.settings(allowed=[])
     shown = terminal(STATUS.format(port=web.port), options=["--ask=tty"])
     shown.expect("localhost")
+    shown.expect("[n] no")  # keys typed before they are offered are no answer
     shown.type(answer)
     shown.expect(status)
     assert shown.wait() == 0
@@ -236,7 +237,7 @@ def test_what_the_command_prints_cannot_answer(box, web, terminal):
     """The command writes "y" to its own terminal's output and input queue; the question stays open."""
     box.settings(allowed=[])
     shown = terminal(f"(sleep 0.3; echo y; echo y >/dev/tty) & {STATUS.format(port=web.port)}", options=["--ask=tty"])
-    shown.expect("localhost")
+    shown.expect("[n] no")
     shown.type("n\n")
     shown.expect("403")
     assert shown.wait() == 0 and web.seen == []

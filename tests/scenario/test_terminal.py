@@ -68,15 +68,9 @@ def test_every_other_descriptor_is_closed(box, numbers):
     """Opened by the caller on a file the command may not read."""
     secret = box.write("outside/secret", "secret")
     box.settings(deny_read=[secret])
-    source = os.open(secret, os.O_RDONLY)
-    for number in numbers:
-        os.dup2(source, number)
-    try:
-        done = box.run("sh", "-c", "ls /proc/self/fd; for n in " + " ".join(map(str, numbers)) +
-                       "; do cat <&$n; done 2>/dev/null", pass_fds=numbers)
-    finally:
-        for number in {*numbers, source}:
-            os.close(number)
+    inside = "ls /proc/self/fd; for n in " + " ".join(map(str, numbers)) + "; do cat <&$n; done 2>/dev/null"
+    opened = " ".join(f"{number}<{secret}" for number in numbers)  # by the caller's shell, not by ours
+    done = box.outer("bash", "-c", f"exec {box.program} run -s {box.settings_file} -- sh -c '{inside}' {opened}")
     assert "secret" not in done.out
     assert set(done.out.split()) <= {"0", "1", "2", "3"}  # 3 is ls's own, on the directory
 
@@ -172,12 +166,15 @@ def test_control_d_is_the_end_of_input(terminal):
 def test_job_control_works_in_an_interactive_shell(terminal):
     shown = terminal("bash", "--norc", "--noprofile", "-i", env={"PS1": "ready> "})
     shown.expect("ready> ")
-    shown.type("sleep 100\n")
-    shown.expect("sleep 100\n")
+    # "under way" and "in front" are printed by programs, so each key meets the process that it is meant for.
+    shown.type("sh -c 'echo under\\ way; exec sleep 100'\n")
+    shown.expect("under way\n")
     shown.type("\x1a")
     shown.expect("Stopped")
-    shown.type("jobs; fg\n")
-    shown.expect("sleep 100\n")
+    shown.expect("ready> ")
+    shown.type("jobs; echo in\\ front; fg\n")
+    shown.expect("in front\n")
+    shown.expect("exec sleep 100'\n")
     shown.type("\x03")
     shown.expect("ready> ")
     shown.type("echo status $?\n")
