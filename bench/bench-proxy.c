@@ -1,6 +1,6 @@
 /* bench-proxy - the egress proxy as a command sees it, against no proxy and against squid.
  *
- *     meson compile -C build bench-proxy postern-engine && build/bench/bench-proxy build/postern-engine
+ *     ninja -C build bench/bench-proxy postern-engine && build/bench/bench-proxy build/postern-engine
  *     build/bench/bench-proxy build/postern-engine /usr/sbin/squid    (Debian: apt-get install squid)
  *
  * One run measures all peers in turns, so that only the ratios count:

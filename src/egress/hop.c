@@ -20,6 +20,7 @@ struct hop {
     struct dial *dial;
     struct tls_dial *tls;
     struct via *via;
+    struct host name; /* that is being looked up: the host's, or the parent proxy's */
     struct socket_address list[RESOLVE_MAX];
     size_t count;
     bool told;
@@ -163,16 +164,16 @@ static const char *drop_refused(struct hop *h)
     return kept ? NULL : class;
 }
 
-static void on_resolved(void *ctx, const struct socket_address *list, size_t count)
+/* The addresses of the next machine are known: judges them, and dials. */
+static void on_resolved(struct hop *h, const struct socket_address *list, size_t count)
 {
-    struct hop *h = ctx;
-    h->resolve = NULL;
     bool direct = h->result.via == HOP_DIRECT;
     if (count == 0) {
         fail(h, ANSWER_BAD_GATEWAY, "the name has no address");
         return;
     }
-    memcpy(h->list, list, count * sizeof *list);
+    if (list != h->list)
+        memcpy(h->list, list, count * sizeof *list);
     h->count = count;
     for (size_t i = 0; i < count; i++)
         socket_address_set_port(&h->list[i], direct ? h->want->port : parent_of(h)->port);
@@ -194,14 +195,32 @@ static void on_resolved(void *ctx, const struct socket_address *list, size_t cou
     fail(h, ANSWER_ADDRESS, refused);
 }
 
-static void begin_resolve(struct hop *h, const char *name)
+/* The answer to a look-up of ours. */
+static void on_looked_up(void *ctx, const struct socket_address *list, size_t count)
 {
-    struct loop *loop = h->sandbox->egress->loop;
-    if (!rate_take(&h->sandbox->lookups, loop_now(loop))) {
+    struct hop *h = ctx;
+    struct egress_sandbox *s = h->sandbox;
+    h->resolve = NULL;
+    if (count)
+        lookups_put(&s->lookups, &h->name, loop_now(s->egress->loop), list, count);
+    on_resolved(h, list, count);
+}
+
+static void begin_resolve(struct hop *h, const struct host *name)
+{
+    struct egress_sandbox *s = h->sandbox;
+    struct loop *loop = s->egress->loop;
+    size_t known = lookups_find(&s->lookups, name, loop_now(loop), h->list);
+    if (known) {
+        on_resolved(h, h->list, known);
+        return;
+    }
+    if (!lookups_take(&s->lookups, loop_now(loop))) {
         fail(h, ANSWER_BAD_GATEWAY, "too many look-ups");
         return;
     }
-    h->resolve = resolve_new(loop, name, on_resolved, h);
+    h->name = *name;
+    h->resolve = resolve_new(loop, name->text, on_looked_up, h);
     if (!h->resolve)
         fail(h, ANSWER_BAD_GATEWAY, "the name cannot be looked up");
 }
@@ -210,7 +229,7 @@ static void begin_resolve(struct hop *h, const char *name)
 static void begin_host(struct hop *h, const struct host *host, uint16_t port)
 {
     if (!host->is_ip) {
-        begin_resolve(h, host->text);
+        begin_resolve(h, host);
         return;
     }
     h->list[0] = write_address(&host->ip, port);

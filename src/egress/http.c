@@ -160,7 +160,8 @@ static void handle_head(struct client *c)
     }
     c->want.port = target.port;
     if (host_parse(target.host, &c->want.host, &e) < 0) {
-        /* Contract 3.3.2, step 1: a denial; there is no canonical host to write down. */
+        c->want.method = target.form == HTTP1_AUTHORITY ? EGRESS_CONNECT : EGRESS_HTTP;
+        egress_report_malformed(c->sandbox, &c->want, target.host);
         answer_head(c, ANSWER_NOT_ALLOWED, "malformed host");
         return;
     }

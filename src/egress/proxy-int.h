@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "egress/answer.h"
 #include "egress/credential.h"
+#include "egress/lookups.h"
 #include "egress/names.h"
 #include "egress/own.h"
 #include "egress/proxy.h"
@@ -16,8 +17,6 @@ enum {
     LISTENERS_MAX = 16,
     TOKEN_MAX = 128,
     RELAY_PIPES = 192, /* 96 MiB of pipes at most, in all */
-    LOOKUPS_PER_SECOND = 50,
-    LOOKUP_BURST = 200, /* T12: names as a channel */
     QUERIES_PER_SECOND = 200,
     QUERY_BURST = 1000
 };
@@ -57,7 +56,8 @@ struct egress_sandbox {
     size_t idle_count;
     struct names *names;       /* NULL without resolver and transparent listener */
     struct resolver *resolver; /* NULL without dns listeners */
-    struct rate lookups, queries;
+    struct lookups lookups;
+    struct rate queries; /* of the resolver */
     struct egress_totals totals;
 };
 
@@ -74,6 +74,9 @@ struct want {
  * first word of the violation line of a denial; NULL = "network-outbound". */
 bool egress_report(struct egress_sandbox *s, const struct want *want, bool denied, const char *rule,
                    const char *reason, const char *violation_kind);
+
+/* The same for a host that has no canonical form: `raw` is what the client sent. */
+void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw);
 
 /* Counts bytes that leave (`out`) or come in. False once maxBytesOut is used up. */
 bool egress_count(struct egress_sandbox *s, bool out, size_t n);

@@ -75,7 +75,7 @@ struct egress_sandbox *egress_sandbox_new(struct egress *e, struct egress_policy
     memcpy(s->token, token.p, token.n);
     s->can_ask = can_ask;
     s->hooks = *hooks;
-    rate_init(&s->lookups, LOOKUPS_PER_SECOND, LOOKUP_BURST, loop_now(e->loop));
+    lookups_init(&s->lookups, loop_now(e->loop));
     rate_init(&s->queries, QUERIES_PER_SECOND, QUERY_BURST, loop_now(e->loop));
     return s;
 }
@@ -190,6 +190,7 @@ void egress_sandbox_free(struct egress_sandbox *s)
     upstream_drop_idle(s);
     resolver_free(s->resolver);
     names_free(s->names);
+    lookups_release(&s->lookups);
     egress_policy_release(&s->policy);
     mem_wipe(s->token, sizeof s->token);
     free(s);
@@ -221,6 +222,17 @@ bool egress_report(struct egress_sandbox *s, const struct want *want, bool denie
         .user = want->user ? want->user : "",
     };
     return s->hooks.event(s->hooks.ctx, &event);
+}
+
+void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw)
+{
+    struct want shown = *want;
+    AUTO_BUF clean = { 0 };
+    clean_text(&clean, raw, sizeof shown.host.text);
+    size_t n = clean.n < sizeof shown.host.text - 1 ? clean.n : sizeof shown.host.text - 1;
+    shown.host = (struct host){ 0 };
+    memcpy(shown.host.text, buf_text(&clean), n);
+    egress_report(s, &shown, true, NULL, "malformed host", NULL);
 }
 
 bool egress_count(struct egress_sandbox *s, bool out, size_t n)

@@ -65,6 +65,7 @@ static void handle_request(struct client *c)
         return;
     }
     if (s->port == 0 || host_parse(str_of(s->host), &c->want.host, &e) < 0) {
+        egress_report_malformed(c->sandbox, &c->want, str_of(s->host));
         socks5_reply(SOCKS5_NOT_ALLOWED, &reply);
         say_and_end(c, &reply);
         return;

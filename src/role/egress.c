@@ -25,6 +25,9 @@ enum {
     GATHER_BYTES = 32 << 10
 };
 
+/* libuv reads it at the first look-up. */
+#define LOOKUP_THREADS "8"
+
 struct role {
     struct loop *loop;
     struct channel channel;
@@ -340,6 +343,7 @@ static int give_up_rights(struct err *e)
         return -1;
     sigaction(SIGPIPE, &ignore, NULL); /* a peer that has gone is an error code */
     confine_descriptors(DESCRIPTORS);
+    setenv("UV_THREADPOOL_SIZE", LOOKUP_THREADS, 0); /* a slow name holds up seven others */
     return confine_reader(e);
 }
 

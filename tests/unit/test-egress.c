@@ -4,6 +4,7 @@
 #include "egress/clean.h"
 #include "egress/credential.h"
 #include "egress/first_bytes.h"
+#include "egress/lookups.h"
 #include "egress/names.h"
 #include "egress/rate.h"
 
@@ -185,6 +186,33 @@ static void a_bucket_gives_what_it_earned(void **state)
     assert_false(rate_take(&rate, UINT64_MAX));
 }
 
+static struct host host_of(const char *text);
+
+static void a_look_up_is_remembered_for_a_moment(void **state)
+{
+    struct lookups l;
+    struct socket_address list[2] = { { .v4 = { .sin_family = AF_INET, .sin_port = 1 } },
+                                      { .v4 = { .sin_family = AF_INET, .sin_port = 2 } } };
+    struct socket_address got[RESOLVE_MAX];
+    struct host a = host_of("a.example.com"), b = host_of("b.example.com");
+    lookups_init(&l, 1000);
+    lookups_put(&l, &a, 1000, list, 2);
+    assert_int_equal(lookups_find(&l, &a, 1000 + LOOKUPS_FRESH_MS - 1, got), 2);
+    assert_int_equal(got[1].v4.sin_port, 2);
+    assert_int_equal(lookups_find(&l, &b, 1000, got), 0);
+    assert_int_equal(lookups_find(&l, &a, 1000 + LOOKUPS_FRESH_MS, got), 0);
+    lookups_put(&l, &a, 9000, list, 1);
+    assert_int_equal(lookups_find(&l, &a, 9000, got), 1);
+    for (int i = 0; i < 10 * LOOKUPS_KEPT; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "n%d.example.com", i);
+        struct host other = host_of(text);
+        lookups_put(&l, &other, 9001 + (uint64_t)i, list, 1);
+    }
+    assert_int_equal(lookups_find(&l, &a, 9001, got), 0);
+    lookups_release(&l);
+}
+
 static struct host host_of(const char *text)
 {
     struct host h;
@@ -289,6 +317,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_head_has_no_body_and_the_same_length),
         cmocka_unit_test(an_ssh_disconnect_is_a_whole_packet),
         cmocka_unit_test(a_bucket_gives_what_it_earned),
+        cmocka_unit_test(a_look_up_is_remembered_for_a_moment),
         cmocka_unit_test(names_and_addresses_belong_together),
         cmocka_unit_test(a_full_table_forgets_the_name_that_was_unused_for_longest),
         cmocka_unit_test(a_table_in_which_all_are_held_gives_nothing),
