@@ -93,8 +93,8 @@ class Cell:
         return path
 
     def at(self, path):
-        return path if os.path.isabs(path) else os.path.join(os.fsencode(self.root) if isinstance(path, bytes)
-                                                             else self.root, path)
+        """A path of the cell by its name in it ("ws/x"); bytes stay bytes."""
+        return os.path.join(os.fsencode(self.root), path) if isinstance(path, bytes) else self.root / path
 
     def mkdir(self, path):
         """Makes a directory and its parents; gives its path."""

@@ -77,8 +77,15 @@ def test_dev_holds_what_the_contract_lists(cell):
     names = set(cell.sh("ls -A /dev").ok().split())
     assert {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "fd", "stdin", "stdout", "stderr",
             "ptmx"} <= names
-    assert "core" not in names and not names - {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "fd",
-                                                "stdin", "stdout", "stderr", "ptmx", "mqueue", "console"}, names
+    # "postern" is our own program, for the connect helper of GIT_SSH_COMMAND.
+    assert not names - {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "fd", "stdin", "stdout",
+                        "stderr", "ptmx", "mqueue", "console", "postern"}, names
+
+
+def test_our_program_as_shown_inside_cannot_be_changed(cell):
+    before = cell.postern.read_bytes()
+    done = cell.sh("echo x >> /dev/postern; mv /dev/postern /dev/shm/p; rm -f /dev/postern; chmod 777 /dev/postern; exit 0")
+    assert cell.postern.read_bytes() == before and done.code == 0
 
 
 def test_dev_shm_and_pts_are_private(cell):

@@ -1,6 +1,6 @@
-/* hostile-write PATH SCRATCH - can the existing file PATH be changed, replaced or removed?
+/* hostile-write PATH SCRATCH [contents|inode|name] - can the existing file PATH be changed, replaced or removed?
  *
- * Every call that writes contents or metadata, under every alias. SCRATCH is a directory where the
+ * Every call that writes contents, metadata or the name, under every alias; or only those of one kind. SCRATCH is a directory where the
  * attacker may write; it must be on the same file system as PATH. What worked is put back where that
  * is possible, so that each way is judged alone.
  */
@@ -52,6 +52,18 @@ static bool fd_writes(int fd)
     return n == 8;
 }
 
+/* Opening to truncate is an escape only when it did: some files open and stay as they are. */
+static bool fd_emptied(int fd)
+{
+    struct stat st;
+    bool empty = fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0;
+    int os = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = os ? os : EACCES;
+    return empty;
+}
+
 static bool fd_opened(int fd)
 {
     if (fd >= 0)
@@ -86,7 +98,7 @@ static bool by_creat(void)
 
 static bool by_read_only_truncate(void)
 {
-    return fd_opened(open(target, O_RDONLY | O_TRUNC));
+    return fd_emptied(open(target, O_RDONLY | O_TRUNC));
 }
 
 static bool by_access_mode_three(void)
@@ -128,7 +140,7 @@ static bool by_reading_descriptor(void)
 {
     int at = open(target, O_RDONLY);
     return at >= 0 && (fd_writes(open_name(O_WRONLY, "/proc/self/fd/%d", at)) ||
-                       fd_opened(open_name(O_RDONLY | O_TRUNC, "/proc/self/fd/%d", at)));
+                       fd_emptied(open_name(O_RDONLY | O_TRUNC, "/proc/self/fd/%d", at)));
 }
 
 static bool by_proc_aliases(void)
@@ -271,7 +283,7 @@ static bool by_fchmodat2(void)
 
 static bool by_chown(void)
 {
-    return chown(target, getuid(), getgid()) == 0 || lchown(target, getuid(), getgid()) == 0;
+    return chown(target, getuid(), getgid()) == 0;
 }
 
 static bool by_times(void)
@@ -360,48 +372,69 @@ static bool by_replacing_the_directory(void)
     return true;
 }
 
+/* What a way changes: the contents, what stands in the inode, or which inode the name leads to. */
+enum change { CONTENTS, INODE, NAME };
+
+struct writing_way {
+    enum change change;
+    struct way way;
+};
+
+static const struct writing_way writing_ways[] = {
+    { CONTENTS, { "open", by_open } },
+    { CONTENTS, { "append", by_append } },
+    { CONTENTS, { "creat", by_creat } },
+    { CONTENTS, { "O_RDONLY|O_TRUNC", by_read_only_truncate } },
+    { CONTENTS, { "access mode 3", by_access_mode_three } },
+    { CONTENTS, { "openat", by_openat } },
+    { CONTENTS, { "openat with high bits", by_openat_high_bits } },
+    { CONTENTS, { "openat2", by_openat2 } },
+    { CONTENTS, { "O_PATH and /proc/self/fd", by_path_descriptor } },
+    { CONTENTS, { "reader and /proc/self/fd", by_reading_descriptor } },
+    { CONTENTS, { "/proc aliases", by_proc_aliases } },
+    { CONTENTS, { "relative name", by_relative_name } },
+    { CONTENTS, { "symlink", by_symlink } },
+    { CONTENTS, { "hard link", by_hard_link } },
+    { CONTENTS, { "hard link of a descriptor", by_hard_link_of_descriptor } },
+    { CONTENTS, { "truncate", by_truncate } },
+    { CONTENTS, { "ftruncate of a reader", by_truncating_a_reader } },
+    { CONTENTS, { "shared map", by_shared_map } },
+    { CONTENTS, { "bind mount", by_bind_mount } },
+    { CONTENTS, { "remount", by_remount } },
+    { CONTENTS, { "io_uring", by_io_uring } },
+    { CONTENTS, { "file handle", by_file_handle } },
+    { INODE, { "chmod", by_chmod } },
+    { INODE, { "fchmod", by_fchmod } },
+    { INODE, { "fchmodat2", by_fchmodat2 } },
+    { INODE, { "chown", by_chown } },
+    { INODE, { "utimes", by_times } },
+    { INODE, { "extended attribute", by_attributes } },
+    { INODE, { "inode flags", by_flags } },
+    { NAME, { "rename over it", by_renaming_over_it } },
+    { NAME, { "exchange", by_exchange } },
+    { NAME, { "rename away", by_renaming_it_away } },
+    { NAME, { "rename of the directory", by_replacing_the_directory } },
+    { NAME, { "O_TMPFILE and link", by_tmpfile_link } },
+    { NAME, { "unlink", by_unlink } },
+};
+enum { WRITING_WAYS = sizeof writing_ways / sizeof *writing_ways };
+
+static bool wanted(enum change change, const char *only)
+{
+    static const char *const names[] = { "contents", "inode", "name" };
+    return !only || strcmp(only, names[change]) == 0;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct way ways[] = {
-        { "open", by_open },
-        { "append", by_append },
-        { "creat", by_creat },
-        { "O_RDONLY|O_TRUNC", by_read_only_truncate },
-        { "access mode 3", by_access_mode_three },
-        { "openat", by_openat },
-        { "openat with high bits", by_openat_high_bits },
-        { "openat2", by_openat2 },
-        { "O_PATH and /proc/self/fd", by_path_descriptor },
-        { "reader and /proc/self/fd", by_reading_descriptor },
-        { "/proc aliases", by_proc_aliases },
-        { "relative name", by_relative_name },
-        { "symlink", by_symlink },
-        { "hard link", by_hard_link },
-        { "hard link of a descriptor", by_hard_link_of_descriptor },
-        { "truncate", by_truncate },
-        { "ftruncate of a reader", by_truncating_a_reader },
-        { "shared map", by_shared_map },
-        { "rename over it", by_renaming_over_it },
-        { "exchange", by_exchange },
-        { "rename away", by_renaming_it_away },
-        { "chmod", by_chmod },
-        { "fchmod", by_fchmod },
-        { "fchmodat2", by_fchmodat2 },
-        { "chown", by_chown },
-        { "utimes", by_times },
-        { "extended attribute", by_attributes },
-        { "inode flags", by_flags },
-        { "bind mount", by_bind_mount },
-        { "remount", by_remount },
-        { "io_uring", by_io_uring },
-        { "file handle", by_file_handle },
-        { "rename of the directory", by_replacing_the_directory },
-        { "O_TMPFILE and link", by_tmpfile_link },
-        { "unlink", by_unlink },
-    };
     attack_begin(argc, argv);
     target = attack_argument(1);
     scratch = attack_argument(2);
     attack_split(target, directory, name);
-    return attack_run(ways, sizeof ways / sizeof *ways);
+    struct way ways[WRITING_WAYS];
+    size_t count = 0;
+    for (size_t i = 0; i < WRITING_WAYS; i++)
+        if (wanted(writing_ways[i].change, argc > 3 ? argv[3] : NULL))
+            ways[count++] = writing_ways[i].way;
+    return attack_run(ways, count);
 }
