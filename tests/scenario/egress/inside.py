@@ -27,10 +27,11 @@ def listener(kind):
     return s
 
 
-def do_connect(address, port, send, size):
+def do_connect(address, port, send, size, end=True):
     with socket.create_connection((address, port), timeout=20) as s:
         s.sendall(send.encode("latin-1"))
-        s.shutdown(socket.SHUT_WR)
+        if end:
+            s.shutdown(socket.SHUT_WR)
         data = b""
         while len(data) < size:
             more = s.recv(65536)

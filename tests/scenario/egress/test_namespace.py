@@ -111,7 +111,7 @@ def test_a_person_can_be_asked_about_a_name(namespace, names):
             import threading
             thread = threading.Thread(target=lambda: proxy.answer(proxy.asked(host="new.example.com"), False))
             thread.start()
-            answer = namespace.do("connect", address=address, port=far.port, send="x", size=1)
+            answer = namespace.do("connect", address=address, port=far.port, send="x", size=1, end=False)
             thread.join()
             assert answer in ({"failed": "ConnectionResetError"}, {"said": ""})
             assert proxy.event(decision="deny", method="transparent")["reason"] == "user denied"
