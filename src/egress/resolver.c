@@ -245,8 +245,10 @@ void resolver_free(struct resolver *r)
 {
     if (!r)
         return;
-    while (r->streams)
-        stream_close(r->streams);
+    for (struct stream *t = r->streams, *next; t; t = next) {
+        next = t->next;
+        stream_close(t);
+    }
     for (size_t i = 0; i < r->socket_count; i++)
         watch_free(r->sockets[i].watch);
     free(r);

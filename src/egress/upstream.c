@@ -103,6 +103,8 @@ void upstream_drop_owned(struct egress_sandbox *s, const void *owner)
 
 void upstream_drop_idle(struct egress_sandbox *s)
 {
-    while (s->idle)
-        upstream_close(s->idle);
+    for (struct upstream *u = s->idle, *next; u; u = next) {
+        next = u->next;
+        upstream_close(u);
+    }
 }
