@@ -398,6 +398,14 @@ static struct file_verdict judge_mandatory(const struct file_rules *r, struct st
                                   .warn_only = hit.warn != NULL };
 }
 
+/* Contract 3.6: our own /dev, and a /proc whose dangerous parts are read-only mounts. /dev/shm holds
+ * files like any other directory. */
+static bool is_device_place(struct str path)
+{
+    return (path_is_beneath(path, STR("/dev")) && !path_is_beneath(path, STR("/dev/shm"))) ||
+           path_is_beneath(path, STR("/proc"));
+}
+
 struct file_verdict file_rules_judge(const struct file_rules *r, struct str path,
                                      enum file_operation operation, const struct file_facts *facts)
 {
@@ -405,9 +413,7 @@ struct file_verdict file_rules_judge(const struct file_rules *r, struct str path
     static const struct file_verdict allowed = { .kind = FILE_ALLOWED };
     if (r->disabled)
         return allowed;
-    /* Contract 3.6: our own /dev, and a /proc whose dangerous parts are read-only mounts. */
-    if (operation == FILE_WRITE &&
-        (path_is_beneath(path, STR("/dev")) || path_is_beneath(path, STR("/proc"))))
+    if (operation == FILE_WRITE && is_device_place(path))
         return allowed;
     struct place at = place_find(r, path);
     const char *rule = judge_lists(r, path, operation, facts, at.deepest);

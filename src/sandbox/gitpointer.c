@@ -6,13 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CONTENT_MAX = PATH_MAX + 16, UNFINISHED_MAX = 64 };
@@ -85,9 +83,7 @@ static bool gitfile_is_legal(struct warden *w, struct str content, struct str fi
         file_rules_place(w->options.rules, path) != FILE_IN_WRITE_ROOT)
         return false;
     snprintf(text, sizeof text, "%.*s", STR_ARGS(path));
-    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                            .resolve = RESOLVE_NO_SYMLINKS };
-    AUTO_FD dir = (int)syscall(SYS_openat2, w->root, text, &how, sizeof how);
+    AUTO_FD dir = open_without_links(w->root, text, O_DIRECTORY);
     ssize_t n = dir < 0 ? -1 : read_small(dir, "gitdir", back);
     return n > 0 && str_eq(without_newline((struct str){ back, (size_t)n }), file);
 }

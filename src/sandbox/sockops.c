@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 union address {
@@ -178,6 +180,30 @@ static int connect_as_caller(struct request *q, int *socket, int *object, const 
     return pending_add(&later, is_local ? 0 : EPOLLOUT | EPOLLERR | EPOLLHUP);
 }
 
+/* A socket beneath a directory that we have overlaid is another inode there than the one its owner has
+ * bound: reach through to the host's. */
+static int uncover(struct warden *w, struct place *at)
+{
+    const struct warden_options *o = &w->options;
+    struct pathname path;
+    struct stat st;
+    struct statfs fs;
+    if (!o->covered || fstatfs(at->object, &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC)
+        return 0;
+    int os = pathname_of(w, at->object, &path);
+    if (os || !path_is_beneath(pathname_str(&path), str_of(o->covered)))
+        return os;
+    path.text[path.n] = '\0';
+    AUTO_FD object = open_without_links(o->covered_fd, path.text + strlen(o->covered) + 1, 0);
+    if (object < 0)
+        return errno;
+    if (fstat(object, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return ECONNREFUSED;
+    fd_drop(&at->object);
+    at->object = fd_take(&object);
+    return 0;
+}
+
 int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t length)
 {
     union address a;
@@ -198,18 +224,51 @@ int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t len
         os = place_find_object(q, AT_FDCWD, path, true, &at);
         if (os || at.object < 0)
             return os ? os : ENOENT;
-        if ((os = judge_reach(q, &at)) != 0)
+        if ((os = judge_reach(q, &at)) != 0 || (os = uncover(q->w, &at)) != 0)
             return os;
     }
     return connect_as_caller(q, &copy, &at.object, &a, length);
 }
 
-/* Binds to a path: the socket's name is made relative to the parent that was judged. */
+/* Makes the socket's name. A caller reads its address back (getsockname), so the path is bound as it
+ * is spelled, from where the caller stands. The kernel walks it once more for that; what was made must
+ * then be found under the parent that was judged. Only the way through /proc/self is not the same for
+ * us: there the last name is bound, from that parent. */
+static int bind_name(struct request *q, int socket, const struct place *at, const char *path)
+{
+    struct warden *w = q->w;
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct stat st;
+    const bool as_spelled = !at->through_self && !w->options.nested_user_namespaces;
+    const char *name = as_spelled ? path : at->name;
+    size_t n = strlen(name);
+    CHECK(n < sizeof address.sun_path); /* the path came in such an address */
+    memcpy(address.sun_path, name, n);
+    AUTO_FD start = -1;
+    int os = as_spelled ? tracee_open_start(q, AT_FDCWD, path[0] == '/', &start) : 0;
+    if (os || !tracee_is_there(q))
+        return os ? os : EINTR;
+    /* What is found afterwards must be what we have made. */
+    if (fstatat(at->parent, at->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return EADDRINUSE;
+    warden_set_umask(w, tracee_umask(q));
+    if (fchdir(as_spelled ? start : at->parent) < 0)
+        return errno;
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+    os = bind(socket, (struct sockaddr *)&address, length) < 0 ? errno : 0;
+    if (!os && fstatat(at->parent, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        unlink(name); /* somebody outside has put another directory in the way */
+        os = EACCES;
+    }
+    if (fchdir(w->root) < 0) /* stay where nothing can be unmounted beneath us */
+        os = os ? os : errno;
+    return os;
+}
+
 static int bind_path(struct request *q, int socket, const char *path)
 {
     struct warden *w = q->w;
     AUTO_PLACE at = PLACE_NONE;
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
     int os = place_find_parent(q, AT_FDCWD, path, &at);
     if (os)
         return os;
@@ -225,16 +284,7 @@ static int bind_path(struct request *q, int socket, const char *path)
         os = deed_refuse(q, &d, d.verdict.rule);
     if (os)
         return os == EEXIST ? EADDRINUSE : os;
-    size_t n = strlen(at.name);
-    CHECK(n < sizeof address.sun_path); /* it is the end of a path that came in such an address */
-    memcpy(address.sun_path, at.name, n);
-    warden_set_umask(w, tracee_umask(q));
-    if (fchdir(at.parent) < 0)
-        return errno;
-    os = bind(socket, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
-    if (fchdir(w->root) < 0) /* stay where nothing can be unmounted beneath us */
-        os = os ? os : errno;
-    if (os)
+    if ((os = bind_name(q, socket, &at, path)) != 0)
         return os;
     if (!listed && !deed_still_stands(q, &d)) {
         unlinkat(at.parent, at.name, 0);

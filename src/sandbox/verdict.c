@@ -5,10 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 int pathname_of(struct warden *w, int fd, struct pathname *out)
@@ -59,9 +57,7 @@ static bool is_in_repository_hooks(struct warden *w, struct str path)
             continue;
         char text[PATH_MAX];
         snprintf(text, sizeof text, "%.*s", (int)(part.p - path.p - 1), path.p);
-        struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                                .resolve = RESOLVE_NO_SYMLINKS };
-        AUTO_FD dir = (int)syscall(SYS_openat2, w->root, text, &how, sizeof how);
+        AUTO_FD dir = open_without_links(w->root, text, O_DIRECTORY);
         /* What cannot be looked at is taken for one. */
         if (dir < 0 ? errno != ENOENT : is_repository(dir))
             return true;

@@ -39,9 +39,10 @@ struct str place_name(const struct place *p)
     return name;
 }
 
-static int open_plainly(int dir, const char *path, int flags, uint64_t resolve)
+int open_without_links(int dir, const char *path, int flags)
 {
-    struct open_how how = { .flags = (uint64_t)(O_PATH | O_CLOEXEC | flags), .resolve = resolve };
+    struct open_how how = { .flags = (uint64_t)(O_PATH | O_CLOEXEC | flags),
+                            .resolve = RESOLVE_NO_SYMLINKS };
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
@@ -157,6 +158,7 @@ static int follow_magic(struct walk *k, const char *name, struct place *out)
     if (object < 0)
         return errno;
     uint64_t descriptor;
+    out->through_self = true;
     out->own_descriptor =
         str_ends(path, STR("/fd")) && str_to_u64(str_of(name), &descriptor) ? (int)descriptor : -1;
     fd_drop(&k->at);
@@ -187,10 +189,11 @@ static int follow_link(struct walk *k, int link, const char *name, bool is_last,
 }
 
 /* "self" in a proc file system is whoever asks; the caller asks through us. */
-static void substitute_self(struct walk *k, char name[NAME_MAX + 2])
+static void substitute_self(struct walk *k, char name[NAME_MAX + 2], struct place *out)
 {
     bool self = strcmp(name, "self") == 0, thread = strcmp(name, "thread-self") == 0;
     if ((self || thread) && is_proc_root(k->at)) {
+        out->through_self = true;
         if (self)
             snprintf(name, NAME_MAX + 2, "%d", tracee_tgid(k->q));
         else
@@ -248,7 +251,7 @@ static int step(struct walk *k, struct place *out, bool *done)
     }
     char name[NAME_MAX + 2];
     memcpy(name, out->name, sizeof name);
-    substitute_self(k, name);
+    substitute_self(k, name, out);
     AUTO_FD child = openat(k->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (child < 0)
@@ -306,6 +309,7 @@ static int find_parent_slowly(struct request *q, int start, const char *parent, 
     int os = walk_slowly(q, start, parent, true, &way);
     if (os)
         return os;
+    out->through_self = way.through_self;
     if (way.object < 0 && way.is_plain)
         return ENOENT;
     out->parent = fd_take(way.object >= 0 ? &way.object : &way.parent);
@@ -333,7 +337,7 @@ int place_find_parent(struct request *q, int dirfd, const char *path, struct pla
     if (!*parent)
         out->parent = fd_take(&start);
     else if (!needs_care(q, parent))
-        out->parent = open_plainly(start, parent, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+        out->parent = open_without_links(start, parent, O_DIRECTORY);
     if (out->parent < 0)
         os = errno == ELOOP ? find_parent_slowly(q, fd_take(&start), parent, out) : errno;
     mark_slash(out);
@@ -349,8 +353,8 @@ static int find_absent(int start, const char *path, struct place *out)
     int os = cut_name(text, out);
     if (os)
         return os;
-    out->parent = *text ? open_plainly(start, text, O_DIRECTORY, RESOLVE_NO_SYMLINKS)
-                        : fcntl(start, F_DUPFD_CLOEXEC, 0);
+    out->parent =
+        *text ? open_without_links(start, text, O_DIRECTORY) : fcntl(start, F_DUPFD_CLOEXEC, 0);
     return out->parent < 0 ? errno : 0;
 }
 
@@ -370,7 +374,7 @@ int place_find_object(struct request *q, int dirfd, const char *path, bool follo
     int object = -1;
     errno = ELOOP;
     if (!needs_care(q, relative))
-        object = open_plainly(start, relative, follow ? 0 : O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+        object = open_without_links(start, relative, follow ? 0 : O_NOFOLLOW);
     if (object >= 0) {
         out->object = object;
         out->is_plain = true;

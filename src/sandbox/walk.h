@@ -20,6 +20,8 @@ struct place {
     bool is_magic; /* the object was reached through /proc/PID/fd or the like; no parent then */
     int own_descriptor; /* then: the number of the caller's descriptor, or -1 */
     bool ends_in_slash;
+    bool
+        through_self; /* the way led through what is the caller's own in /proc: not ours to repeat */
 };
 
 #define AUTO_PLACE CLEANUP(place_release) struct place
@@ -27,6 +29,10 @@ struct place {
 /* `struct place p = PLACE_NONE;` can be released at any time. */
 #define PLACE_NONE ((struct place){ .parent = -1, .object = -1, .own_descriptor = -1 })
 void place_release(struct place *p);
+
+/* Opens (O_PATH and `flags`) what stands at `path`, where no component is a link. errno as usual, ELOOP
+ * for a link. */
+int open_without_links(int dir, const char *path, int flags);
 
 /* The name without the slash that may follow it. */
 struct str place_name(const struct place *p);

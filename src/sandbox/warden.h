@@ -45,6 +45,9 @@ struct warden_options {
     /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise
      * AF_UNIX datagram sockets are refused, because each sendmsg may name a path. */
     bool unix_datagrams;
+    /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
+    const char *covered;
+    int covered_fd;
     bool nested_user_namespaces; /* the command may have changed its root */
     bool no_setid;               /* strip nothing: refuse modes with set-id bits */
     int report;                  /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */
