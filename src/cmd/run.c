@@ -165,6 +165,7 @@ static int make_plan(struct run *r, struct err *e)
         .search_path = r->search_path,
         .own_files = (const char *const *)r->own_files,
         .own_file_count = r->own_file_count,
+        .helper = r->self,
         .can_ask = can_ask(r),
         .warn = warn_line,
     };
@@ -234,7 +235,7 @@ static int start(struct run *r, struct err *e)
                                  .token = r->token,
                                  .attribution = buf_str(&text),
                                  .tmpdir = r->plan.tmpdir,
-                                 .postern = "/dev/postern",
+                                 .postern = r->self,
                                  .debug = log_is_debug() };
     if (env_new_token(r->token, e) < 0 || env_build(&wants, &r->env, e) < 0)
         return -1;
@@ -255,7 +256,6 @@ static int start(struct run *r, struct err *e)
         .strict = r->options.strict,
         .environment = environ,
         .token = r->token,
-        .helper = r->self,
         .engine = r->engine,
         .terminal = wants_terminal(r),
         .audit_file = r->options.audit_file,

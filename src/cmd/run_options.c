@@ -223,15 +223,17 @@ static const struct option_row *find_row(struct str name)
     return NULL;
 }
 
-static int bad_value(const struct option_row *row, int *exit_status, struct err *e)
+static int bad_value(const struct option_row *row, struct str value, int *exit_status,
+                     struct err *e)
 {
     const char *name = row->name ? row->name : row->letter;
     if (row->take == take_control) {
         *exit_status = 1; /* contract 1.2: the one usage error with srt's status */
         return err_set(e, E_INPUT, 0, "--control-fd takes a descriptor number, 3 or higher");
     }
-    return err_set(e, E_INPUT, 0, "%s takes %s", name,
-                   row->value[0] == '=' ? row->value + 1 : row->value);
+    return err_set(e, E_INPUT, 0, "%s takes %s, not '%.*s'", name,
+                   row->value[0] == '=' ? row->value + 1 : row->value,
+                   value.n < 100 ? (int)value.n : 100, value.p ? value.p : "");
 }
 
 /* One option at argv[*at]; steps over what it uses. */
@@ -259,7 +261,7 @@ static int take_option(int argc, char **argv, int *at, struct run_options *o, in
     if (!row->value && text)
         return err_set(e, E_INPUT, 0, "%.*s takes no value", STR_ARGS(name));
     value = str_of(text);
-    return row->take(o, value, text) ? 0 : bad_value(row, exit_status, e);
+    return row->take(o, value, text) ? 0 : bad_value(row, value, exit_status, e);
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *out, int *exit_status,

@@ -59,14 +59,15 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void supervisor_block(sigset_t *was)
+/* Read by the loop instead; the command starts with none blocked. */
+static void block_signals(void)
 {
     sigset_t mask;
     sigemptyset(&mask);
     for (int i = 0; i < FORWARDED; i++)
         sigaddset(&mask, forwarded[i]);
     sigaddset(&mask, SIGPIPE); /* a reader of our stderr or audit log that goes away is an errno */
-    sigprocmask(SIG_BLOCK, &mask, was);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
 static void send_signal(struct supervisor *s, int number)
@@ -531,12 +532,12 @@ int supervise(const struct supervision *asked, struct err *e)
     s.launch = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1,
                                 .failure = -1, .pty = -1 };
     egress_process_init(&s.proxy);
+    block_signals();
     if (open_parts(&s, e) < 0)
         return -1;
     struct launch_request request = {
         .plan = p,
         .first = asked->command,
-        .helper = asked->helper,
         .terminal = asked->terminal,
         .report_allowed = asked->audit_file || asked->audit_fd >= 0,
     };

@@ -11,7 +11,6 @@
 #include "sandbox/plan.h"
 #include "sandbox/violations.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,7 +24,6 @@ struct supervision {
     bool strict;
     char *const *environment;   /* the caller's */
     const char *token;
-    const char *helper;         /* our program, shown inside */
     const char *engine;         /* path of postern-engine */
     bool terminal;              /* the command gets a pty */
 
@@ -39,9 +37,5 @@ struct supervision {
     const char *rules_directory; /* persisted answers, or NULL */
 };
 
-/* The exit status for our own end, or -1 with *e when the sandbox could not be built. Signals must be
- * blocked by supervisor_block before anything else starts. */
+/* The exit status for our own end, or -1 with *e when the sandbox could not be built. */
 int supervise(const struct supervision *s, struct err *e);
-
-/* Blocks the signals that the loop reads, and puts the caller's mask into *was. */
-void supervisor_block(sigset_t *was);

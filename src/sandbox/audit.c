@@ -292,13 +292,12 @@ int audit_open(const char *path, int fd, const char *run_id, struct audit **out,
     a->clock = clock_gettime;
     audit_sink_init(&a->sinks[0]);
     audit_sink_init(&a->sinks[1]);
-    if (path && audit_sink_open(&a->sinks[0], path, e) < 0) {
+    if ((path && audit_sink_open(&a->sinks[0], path, e) < 0) ||
+        (fd >= 0 && audit_sink_take(&a->sinks[1], fd, e) < 0)) {
+        bool of_path = path && a->sinks[0].fd < 0;
         audit_free(a);
-        return err_while(e, "audit log '%s'", path);
-    }
-    if (fd >= 0 && audit_sink_take(&a->sinks[1], fd, e) < 0) {
-        audit_free(a);
-        return err_while(e, "audit log");
+        e->kind = E_INPUT; /* whatever failed: the caller named a place that cannot be used */
+        return of_path ? err_while(e, "audit log '%s'", path) : err_while(e, "audit log");
     }
     *out = a;
     return 0;

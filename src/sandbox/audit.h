@@ -44,7 +44,7 @@ struct audit;
  * events are counted and dropped. A path that continues an older log continues its chain, also with
  * several runs at once; a descriptor starts a chain of its own. An existing file must be a log of ours
  * that only its owner can read. The caller has checked that the path lies outside every allowed write
- * path. On success `fd` is the log's to close. */
+ * path. On success `fd` is the log's to close. Fails with E_INPUT. */
 int audit_open(const char *path, int fd, const char *run_id, struct audit **out, struct err *e);
 
 /* Writes one record; an event that equals one of the last second is folded instead: the first stands

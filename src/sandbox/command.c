@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -124,9 +123,13 @@ static int receive_listener(int socket)
 
 static int prepare_session(const struct command *c, struct err *e)
 {
-    if (setsid() < 0)
-        return err_set(e, E_SANDBOX, errno, "start a session");
-    if (c->terminal && ioctl(c->stdio[0], TIOCSCTTY, 0) < 0)
+    if ((c->own_session ? setsid() : setpgid(0, 0)) < 0)
+        return err_set(e, E_SANDBOX, errno, "start a process group");
+    sigset_t ttou;
+    sigemptyset(&ttou);
+    sigaddset(&ttou, SIGTTOU); /* we ask for the foreground from the background */
+    sigprocmask(SIG_BLOCK, &ttou, NULL);
+    if (c->terminal && tcsetpgrp(c->stdio[0], getpid()) < 0)
         return err_set(e, E_SANDBOX, errno, "take the terminal");
     for (int i = 0; i < 3; i++)
         if (c->stdio[i] >= 0 && c->stdio[i] != i && dup2(c->stdio[i], i) < 0)

@@ -35,6 +35,8 @@ struct init {
     bool first_ended;
     int pty_slave;
     struct cover cover;
+    char *covered; /* of mounts_apply, for the warden; owned */
+    int covered_fd;
 };
 
 static void tell(const struct init *i, enum boss_kind kind, int number, struct str body,
@@ -141,8 +143,8 @@ static int build_network(struct init *i, struct err *e)
 static int build_files(struct init *i, struct err *e)
 {
     const struct plan *p = i->setup->plan;
-    struct mount_work work = { .helper = i->setup->helper,
-                               .resolv_conf = p->transparent ? "nameserver 127.0.0.1\n" : NULL,
+    struct mount_work work = { .resolv_conf = p->transparent ? "nameserver 127.0.0.1\n" : NULL,
+                               .covered_fd = -1,
                                .stash = -1 };
     if (!p->settings->nested_user_namespaces &&
         write_text("/proc/sys/user/max_user_namespaces", "0", e) < 0)
@@ -155,6 +157,8 @@ static int build_files(struct init *i, struct err *e)
     if (work.weaker_proc)
         tell(i, BOSS_DEGRADED, LAYER_MOUNT,
              STR("the container's /proc is bound: its processes can be seen"), NULL, 0);
+    i->covered = work.covered;
+    i->covered_fd = work.covered_fd;
     return cover_init(&i->cover, p, work.stash, e);
 }
 
@@ -167,7 +171,7 @@ static int make_terminal(struct init *i, struct err *e)
     if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
         return err_set(e, E_SANDBOX, errno, "make a pseudo-terminal");
     i->pty_slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (i->pty_slave < 0)
+    if (i->pty_slave < 0 || ioctl(i->pty_slave, TIOCSCTTY, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "open the pseudo-terminal");
     tell(i, BOSS_PTY, 0, STR(""), &master, 1);
     return 0;
@@ -217,6 +221,8 @@ static int start_spawner(struct init *i, const int born[2], struct err *e)
                                    .orders = s->orders,
                                    .report = s->report,
                                    .failure = s->failure,
+                                   .covered = i->covered,
+                                   .covered_fd = i->covered_fd,
                                    .ruleset = s->ruleset,
                                    .born = born[1],
                                    .report_allowed = s->report_allowed };
@@ -227,6 +233,9 @@ static int start_spawner(struct init *i, const int born[2], struct err *e)
 static int give_up_rights(struct init *i, struct err *e)
 {
     uint64_t keep = cover_is_needed(&i->cover) ? 1ull << CAP_SYS_ADMIN : 0;
+    free(i->covered);
+    i->covered = NULL;
+    fd_drop(&i->covered_fd);
     close(i->setup->orders);
     close(i->setup->report);
     close(i->setup->failure);
@@ -347,6 +356,8 @@ static int build(struct init *i, struct err *e)
     const struct init_setup *s = i->setup;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_set(e, E_SANDBOX, errno, "tie the sandbox to its supervisor");
+    if (setsid() < 0) /* the command never gets the caller's controlling terminal */
+        return err_set(e, E_SANDBOX, errno, "start a session");
     if (map_identity(s, e) < 0 || close_others(s, e) < 0 || build_network(i, e) < 0 ||
         build_files(i, e) < 0)
         return -1;
@@ -361,7 +372,8 @@ static int build(struct init *i, struct err *e)
 
 _Noreturn void init_main(const struct init_setup *setup)
 {
-    struct init i = { .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1 };
+    struct init i = { .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1,
+                      .covered_fd = -1 };
     struct err e = { 0 };
     int born[2];
     if (build(&i, &e) < 0)

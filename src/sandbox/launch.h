@@ -17,7 +17,6 @@
 struct launch_request {
     const struct plan *plan;
     const struct command *first; /* NULL: an empty sandbox that takes commands by launch_command */
-    const char *helper;          /* path of our program, shown inside; NULL = none */
     bool terminal, report_allowed;
 };
 

@@ -149,6 +149,14 @@ static void mark_top_level(struct marks *m, struct plan *p, const char *rule)
     closedir(d);
 }
 
+static bool allows_root(const struct plan *p)
+{
+    for (size_t i = 0; i < p->allow_read.count; i++)
+        if (strcmp(p->allow_read.items[i].path, "/") == 0)
+            return true;
+    return false;
+}
+
 /* The deny at or above `path` that takes an allowed write path back, or NULL. */
 static const struct place *denied_at_or_above(const struct plan *p, const char *path)
 {
@@ -174,10 +182,10 @@ static void mark_lists(struct marks *m, struct plan *p, const struct plan_reques
     for (size_t i = 0; i < p->deny_write.count; i++)
         marks_add(m, &p->deny_write.items[i], MARK_DENY_WRITE);
     for (size_t i = 0; i < p->deny_read.count; i++) {
-        if (strcmp(p->deny_read.items[i].path, "/") == 0)
-            mark_top_level(m, p, p->deny_read.items[i].rule);
-        else
+        if (strcmp(p->deny_read.items[i].path, "/") != 0)
             marks_add(m, &p->deny_read.items[i], MARK_HIDE);
+        else if (!allows_root(p)) /* contract 3.4.3, 6: with allowRead "/" it denies nothing */
+            mark_top_level(m, p, p->deny_read.items[i].rule);
     }
     for (size_t i = 0; i < p->allow_read.count; i++)
         marks_add(m, &p->allow_read.items[i], MARK_REOPEN);
@@ -220,6 +228,21 @@ static int resolve_exec_only(struct plan *p, const struct plan_request *r, struc
         p->exec_only[i] = found.items[i].path;
     places_release(&found);
     return result;
+}
+
+/* Our own program is opened again where a hidden directory holds it: ssh's ProxyCommand needs it. */
+static int mark_helper(struct marks *m, struct plan *p, const struct plan_request *r, struct err *e)
+{
+    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+    struct places found = { 0 };
+    if (!r->helper)
+        return 0;
+    if (places_add(&found, &c, r->helper, "built-in: postern itself", ENTRY_DENY_READ, e) < 0)
+        return -1;
+    for (size_t i = 0; i < found.count; i++)
+        marks_add(m, &found.items[i], MARK_REOPEN);
+    places_release(&found);
+    return 0;
 }
 
 static int mark_builtin(struct marks *m, struct plan *p, struct err *e)
@@ -528,7 +551,7 @@ int marks_compile(struct plan *p, const struct plan_request *r, struct err *e)
     if (!s->filesystem_disabled) {
         mark_lists(&m, p, r);
         mark_mandatory(&m, p, p->cwd);
-        if (mark_builtin(&m, p, e) < 0 || mark_no_exec(&m, p, r, e) < 0 ||
+        if (mark_builtin(&m, p, e) < 0 || mark_helper(&m, p, r, e) < 0 || mark_no_exec(&m, p, r, e) < 0 ||
             resolve_exec_only(p, r, e) < 0)
             return -1;
         marks_fold(&m);

@@ -226,8 +226,7 @@ static int attach_devices(const struct build *b, int trees[DEVICES], struct err 
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (symlinkat(links[i][0], dev, links[i][1]) < 0)
             return fail(e, "make", "/dev");
-    if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0 ||
-        (b->work->helper && make_file(dev, "postern", 0555, NULL) < 0))
+    if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
         return fail(e, "make", "/dev");
     AUTO_FD tree = tree_copy_at(b->stash, "dev");
     AUTO_FD onto = path_open("/dev");
@@ -274,12 +273,14 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
         return fail(e, "make the way to", tmpdir);
     AUTO_BUF options = { 0 };
     buf_addf(&options, "lowerdir=/proc/tmpdir:%s", parent);
+    b->work->covered_fd = path_open(parent);
     if (mount("overlay", parent, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, buf_text(&options)) <
         0)
         return err_set(e, E_SANDBOX, errno,
                        "layer mount: TMPDIR '%s' does not exist and '%s' cannot be overlaid; make "
                        "the directory on the host",
                        tmpdir, parent);
+    b->work->covered = mem_take(&parent);
     return 0;
 }
 
@@ -394,17 +395,6 @@ static int mask_sys(const struct build *b, struct err *e)
     return 0;
 }
 
-static int attach_helper(const struct build *b, int helper, struct err *e)
-{
-    if (helper < 0)
-        return 0;
-    AUTO_FD onto = path_open("/dev/postern");
-    if (onto < 0 || tree_set(helper, MOUNT_ATTR_RDONLY | PLAIN, false) < 0 ||
-        tree_attach(helper, onto) < 0)
-        return fail(e, "mount on", "/dev/postern");
-    return 0;
-}
-
 /* The whole tree read-only, and cut off from the host's later mounts. */
 static int close_tree(struct err *e)
 {
@@ -427,9 +417,6 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
 {
     CLEANUP(build_drop) struct build b = { p, work, -1, -1, -1, NULL };
     int device_trees[DEVICES];
-    AUTO_FD helper = work->helper ? tree_copy_at(AT_FDCWD, work->helper) : -1;
-    if (work->helper && helper < 0)
-        return fail(e, "open", work->helper);
     bool off = p->disabled_layers[LAYER_MOUNT];
     if (make_proc(&b, e) < 0 || copy_host_trees(&b, e) < 0 || open_devices(device_trees, e) < 0)
         return -1;
@@ -441,7 +428,7 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
             return fail(e, "cut off", "/");
     }
     if (make_stash(&b, e) < 0 || (!off && overlay_tmpdir(&b, e) < 0) ||
-        attach_devices(&b, device_trees, e) < 0 || attach_helper(&b, helper, e) < 0 ||
+        attach_devices(&b, device_trees, e) < 0 ||
         cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 ||
         (!off && attach_planned(&b, e) < 0) || attach_proc(&b, e) < 0)
         return -1;

@@ -11,9 +11,10 @@
 #include "sandbox/plan.h"
 
 struct mount_work {
-    const char *helper;      /* our own program, shown inside as /dev/postern; NULL = none */
     const char *resolv_conf; /* text that covers /etc/resolv.conf, NULL = leave the host's */
     bool weaker_proc;        /* out: the host's /proc had to be bound (enableWeakerNestedSandbox) */
+    char *covered;           /* out: the directory that was overlaid for TMPDIR, NULL = none; owned */
+    int covered_fd;          /* out: the host's directory beneath, O_PATH; owned; -1 = none */
     int stash;               /* out: the run's private tree, for mounts_cover; owned by the caller */
 };
 

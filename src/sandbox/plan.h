@@ -88,6 +88,7 @@ struct plan_request {
     char *const *search_path;     /* directories of the caller's PATH, NULL-terminated */
     const char *const *own_files; /* settings file, rules.d, our programs: never writable (T24) */
     size_t own_file_count;
+    const char *helper;           /* our program: stays visible for ssh's ProxyCommand; or NULL */
     bool can_ask;
     void (*warn)(void *ctx, const char *text);
     void *warn_ctx;

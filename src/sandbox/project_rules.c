@@ -281,6 +281,7 @@ int project_rules_open(const struct project_rules_options *o, struct project_rul
     judge_folder(r, o);
     if (!r->refusal[0] && read_folder(r, e) < 0) {
         project_rules_free(r);
+        e->kind = E_INPUT; /* whatever failed: the caller has to look at the file */
         return err_while(e, "kept answers");
     }
     *out = r;

@@ -33,7 +33,7 @@ struct project_rules_options {
 
 /* Reads the rules of the project. An absent folder has none. A folder that cannot be trusted is not
  * read and nothing is kept in it; project_rules_refusal tells why. Fails with E_INPUT for a file that
- * is malformed, with its name and what is wrong: a deny in it must not be lost. */
+ * is malformed or cannot be trusted, with its name and what is wrong: a deny in it must not be lost. */
 int project_rules_open(const struct project_rules_options *options, struct project_rules **out,
                        struct err *e);
 void project_rules_free(struct project_rules *r);

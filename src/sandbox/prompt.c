@@ -104,7 +104,7 @@ static int check_peer(int fd, struct err *e)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
         return err_set(e, E_IO, errno, "look at who listens");
     if (peer.uid != geteuid() && peer.uid != 0)
-        return err_set(e, E_DENIED, 0, "it belongs to user %u, not to you", (unsigned)peer.uid);
+        return err_set(e, E_INPUT, 0, "it belongs to user %u, not to you", (unsigned)peer.uid);
     return 0;
 }
 
@@ -117,7 +117,7 @@ int prompt_use_socket(struct prompt *p, const char *path, struct err *e)
     memcpy(at.sun_path, path, n);
     AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) < 0)
-        return err_set(e, E_IO, errno, "--ask: connect to '%s'", path);
+        return err_set(e, E_INPUT, errno, "--ask: connect to '%s'", path);
     if (check_peer(fd, e) < 0)
         return err_while(e, "--ask: '%s'", path);
     if (prompt_json_new(p, fd, &p->front, e) < 0)
@@ -132,7 +132,7 @@ int prompt_use_tty(struct prompt *p, int fd, struct err *e)
     if (fd < 0) {
         own = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
         if (own < 0)
-            return err_set(e, E_IO, errno, "--ask=tty: open /dev/tty");
+            return err_set(e, E_INPUT, errno, "--ask=tty: open /dev/tty");
     }
     if (prompt_tty_new(p, fd < 0 ? own : fd, &p->front, e) < 0)
         return -1;

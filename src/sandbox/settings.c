@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #define AT(field) offsetof(struct settings, field)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { FILE_MAX = 1 << 20, ARENA_MAX = 64 << 20 };
+enum { FILE_MAX = 1 << 20, ARENA_MAX = 64 << 20, PIPE_PATIENCE_MS = 10000 };
 
 static const char default_file[] = ".srt-settings.json";
 
@@ -201,14 +202,22 @@ static int fail_file(struct buf *problems, const char *path, int os, const char 
     return -1;
 }
 
-/* Reads at most one byte more than is allowed. Pipes are fine (`--settings <(...)`). */
+/* Waits for a pipe's writer, but not for ever. */
+static bool has_more(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    return poll(&p, 1, PIPE_PATIENCE_MS) > 0;
+}
+
+/* Reads at most one byte more than is allowed. Pipes are fine (`--settings <(...)`); a FIFO without a
+ * writer reads as empty. */
 static int read_file(int fd, const char *path, struct buf *text, struct buf *problems,
                      struct err *e)
 {
     while (text->n <= FILE_MAX) {
         char *room = buf_room(text, 16384);
         ssize_t n = read(fd, room, 16384);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || (errno == EAGAIN && has_more(fd))))
             continue;
         if (n < 0)
             return fail_file(problems, path, errno, "cannot be read", e);
@@ -238,7 +247,7 @@ int settings_load(const char *path, const char *home, const struct settings_opti
         return -1;
     }
     buf_addf(&name, "%s%s%s", path ? path : home, path ? "" : "/", path ? "" : default_file);
-    AUTO_FD fd = open(buf_text(&name), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO_FD fd = open(buf_text(&name), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         int os = errno;
         if (os == ENOENT && !path && is_absent(buf_text(&name))) {

@@ -52,6 +52,7 @@ static void obey(struct spawner *s, struct warden *w, const struct boss_message 
     }
     for (int i = 0; i < 3; i++)
         c.stdio[i] = fds[i + 1];
+    c.own_session = true;
     int result = command_start(s->setup->plan, s->setup->filter, &c, fds[4], &pid, &listener, &e);
     free((void *)c.argv);
     free((void *)c.environment);
@@ -113,6 +114,8 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .unix_bind_count = p->unix_bind_count,
         .all_unix_sockets = p->settings->all_unix_sockets,
         .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
+        .covered = setup->covered,
+        .covered_fd = setup->covered_fd,
         .nested_user_namespaces = p->settings->nested_user_namespaces,
         .no_setid = p->settings->no_setid,
         .report = setup->report,

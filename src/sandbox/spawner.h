@@ -16,6 +16,8 @@ struct spawner_setup {
     int orders;                  /* SEQPACKET to the supervisor, owned */
     int report;                  /* warden's reports, owned */
     int failure;                 /* failure pipe, owned */
+    const char *covered;         /* see warden.h */
+    int covered_fd;
     int ruleset;                 /* of the outer Landlock domain, -1 = none; owned */
     int born;                    /* pipe to init: the first command's pid; owned */
     bool report_allowed;         /* the audit log wants allowed calls too */

@@ -142,8 +142,10 @@ int deed_ask(struct request *q, struct deed *d)
     int os = d->path.n ? 0 : pathname_of_place(q->w, d->place, &d->path);
     if (os)
         return os;
-    if (!tracee_is_there(q))
+    /* A rename asks for both names after both have been read. */
+    if (!q->was_there && !tracee_is_there(q))
         return EINTR;
+    q->was_there = true;
     look_around(q, d);
     d->verdict =
         file_rules_judge(q->w->options.rules, pathname_str(&d->path), d->operation, &d->facts);

@@ -346,15 +346,14 @@ int place_find_parent(struct request *q, int dirfd, const char *path, struct pla
 
 /* There is no link on the way, and something is missing: the last name, which the caller may want to
  * make, or more than that. */
-static int find_absent(int start, const char *path, struct place *out)
+static int find_absent(int *start, const char *path, struct place *out)
 {
     char text[PATH_MAX];
     snprintf(text, sizeof text, "%s", path);
     int os = cut_name(text, out);
     if (os)
         return os;
-    out->parent =
-        *text ? open_without_links(start, text, O_DIRECTORY) : fcntl(start, F_DUPFD_CLOEXEC, 0);
+    out->parent = *text ? open_without_links(*start, text, O_DIRECTORY) : fd_take(start);
     return out->parent < 0 ? errno : 0;
 }
 
@@ -382,7 +381,7 @@ int place_find_object(struct request *q, int dirfd, const char *path, bool follo
         return 0;
     }
     if (errno == ENOENT)
-        return find_absent(start, relative, out);
+        return find_absent(&start, relative, out);
     if (errno != ELOOP)
         return errno;
     os = walk_slowly(q, fd_take(&start), relative, follow, out);

@@ -56,6 +56,7 @@ struct request {
     struct notify_call call;
     const char *name; /* of the system call */
     pid_t tgid;       /* 0 until tracee_tgid has asked */
+    bool was_there;   /* tracee_is_there has said so once; what was read before counts */
 };
 
 /* A path as the rules judge it. */

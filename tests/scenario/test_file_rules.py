@@ -263,8 +263,21 @@ OURS = [".git/commondir", ".git/config.worktree", ".git/modules/m/config", ".git
         ".claude/settings.json", ".claude/hooks/x", ".codex/x", ".cursor/x", ".devcontainer/x"]
 
 
+# `git worktree add` makes these; whatever is written, they hold what git would have written or are not there.
+ONE_CONTENT = {".git/worktrees/w/commondir": "../..\n"}
+
+
 @pytest.mark.parametrize("prefix", ["", "a/", "a/b/c/d/e/f/", "node_modules/p/"])
-@pytest.mark.parametrize("name", FILES + OURS)
+@pytest.mark.parametrize("name", ONE_CONTENT)
+def test_a_name_with_one_legal_content_holds_no_other(box, name, prefix):
+    box.sh(f"mkdir -p {prefix}.git; : >{prefix}.git/HEAD; mkdir -p $(dirname {prefix}{name}); "
+           f"echo x >{prefix}{name}")
+    path = box.ws / (prefix + name)
+    assert not path.exists() or path.read_text() == ONE_CONTENT[name]
+
+
+@pytest.mark.parametrize("prefix", ["", "a/", "a/b/c/d/e/f/", "node_modules/p/"])
+@pytest.mark.parametrize("name", [n for n in FILES + OURS if n not in ONE_CONTENT])
 def test_a_dangerous_name_cannot_be_made(box, name, prefix):
     done = box.sh(f"mkdir -p {prefix}.git; : >{prefix}.git/HEAD; mkdir -p $(dirname {prefix}{name}); "
                   f"echo x >{prefix}{name}")
