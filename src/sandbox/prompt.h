@@ -38,8 +38,8 @@ struct prompt *prompt_new(const struct prompt_options *options);
 /* Puts the caller's terminal back. Calls no hook. NULL is fine. */
 void prompt_free(struct prompt *p);
 
-/* Exactly one front; each fails with E_INPUT. `fd` must be open for reading and writing (a socket as a rule); it is taken on
- * success and gets close-on-exec. */
+/* Exactly one front; each fails with E_INPUT. `fd` must be open for reading and writing (a socket as a
+ * rule); it is taken on success and gets close-on-exec. */
 int prompt_use_fd(struct prompt *p, int fd, struct err *e);
 
 /* Connects to the socket of a user interface, which must belong to the caller or to root. */

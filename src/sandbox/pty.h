@@ -1,9 +1,9 @@
 /* pty.h - the relay between the caller's terminal and the sandbox's own (contract 2.3).
  *
  * Init makes a pty pair inside, hands the master out and keeps the other end open for as long as it
- * lives, so that the master's end means the end of the sandbox. What a person
- * types goes in byte for byte (the caller's terminal is raw meanwhile), what the command prints comes
- * out. Both queues are bounded: a slow terminal slows the command, nothing is lost.
+ * lives, so that the master's end means the end of the sandbox. What a person types goes in byte for
+ * byte (the caller's terminal is raw meanwhile), what the command prints comes out. Both queues are
+ * bounded: a slow terminal slows the command, nothing is lost.
  *
  * The supervisor's loop drives it: pty_polls fills three entries for poll, pty_ready takes them back.
  * SIGWINCH: pty_resize. SIGTSTP: pty_suspend, stop, then pty_resume on SIGCONT. On every way out:
@@ -23,7 +23,8 @@ enum { PTY_POLLS = 3 };
 
 /* `in` and `out` are the caller's (borrowed; as a rule 0 and 1, a terminal each, but pipes work: the
  * end of `in` then is Ctrl-D inside). `master` is taken on success. The modes and the window size of
- * the caller's terminal are copied to the master first, then that terminal goes raw. */
+ * the caller's terminal are copied to the master, then that terminal goes raw; call it before the
+ * command starts, so that the command sees the size from its first instruction. */
 int pty_new(int in, int out, int master, struct pty **result, struct err *e);
 
 /* Restores the terminal, closes the master. NULL is fine. */

@@ -506,6 +506,7 @@ static void assert_refused(const char *name, const char *words)
     struct audit *a;
     struct err e = { 0 };
     assert_int_equal(audit_open(name, -1, "r", &a, &e), -1);
+    assert_int_equal(e.kind, E_INPUT);
     assert_non_null(strstr(e.text, "audit"));
     if (!strstr(e.text, words))
         fail_msg("'%s' does not say '%s'", e.text, words);

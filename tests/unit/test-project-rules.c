@@ -69,6 +69,7 @@ static void refused(const char *words)
     struct project_rules *r;
     struct err e;
     assert_int_equal(project_rules_open(&o, &r, &e), -1);
+    assert_int_equal(e.kind, E_INPUT);
     if (!strstr(e.text, words) || !strstr(e.text, "mine.json"))
         fail_msg("'%s' does not say '%s'", e.text, words);
 }
