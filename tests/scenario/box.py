@@ -8,15 +8,17 @@ import json
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 POSTERN = pathlib.Path(os.environ.get("POSTERN") or ROOT / "build" / "postern")
 PATH = "/usr/local/bin:/usr/bin:/bin"
-TIMEOUT = 60  # a bound for a hang, no claim about speed
+TIMEOUT = float(os.environ.get("POSTERN_TEST_TIMEOUT", 60))  # a bound for a hang, no claim about speed
 
 # A user with a passwd entry on every Debian system and no rights anywhere.
 PLAIN_USER = "games"
@@ -100,7 +102,7 @@ class Box:
 
     def environment(self, changes=None):
         env = {"HOME": str(self.home), "PATH": PATH, "USER": self.user.pw_name, "LANG": "C.UTF-8",
-               "LOGNAME": self.user.pw_name, "TERM": "xterm"}
+               "LOGNAME": self.user.pw_name, "TERM": "xterm", "SHELL": "/bin/sh"}
         for mark in ("POSTERN_LEAK_MARK", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if mark in os.environ:
                 env[mark] = os.environ[mark]
@@ -120,7 +122,7 @@ class Box:
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
-        child = subprocess.Popen([os.fspath(a) for a in arguments], cwd=cwd or self.ws,
+        child = subprocess.Popen([os.fspath(a) for a in arguments], cwd=cwd or self.ws, bufsize=0,
                                  env=self.environment(env), start_new_session=True, **self.as_user(), **more)
         self.children.append(child)
         return child
@@ -148,6 +150,19 @@ class Box:
         if input is not None:
             more["stdin"] = subprocess.PIPE
         return self.finish(self.popen(command, **more), input, timeout)
+
+    def line(self, child, timeout=TIMEOUT):
+        """The next line of the child's output, as text; a child that says nothing fails the test."""
+        line = b""
+        deadline = time.monotonic() + timeout
+        while not line.endswith(b"\n"):
+            ready = select.select([child.stdout], [], [], max(0, deadline - time.monotonic()))[0]
+            byte = child.stdout.read(1) if ready else b""
+            if not byte:
+                child.kill()
+                raise AssertionError(f"no line, only {line!r}\n{self.finish(child)!r}")
+            line += byte
+        return line.decode(errors="replace").rstrip("\n")
 
     def finish(self, child, input=None, timeout=TIMEOUT):
         if isinstance(input, str):

@@ -188,7 +188,7 @@ def test_a_live_update_is_recorded(box, web):
     read_end, write_end = os.pipe()
     child = box.start("sh", "-c", "echo ready; read x", options=["--audit-file", str(path), "--control-fd", str(read_end)],
                       pass_fds=[read_end], stdin=-1)
-    assert child.stdout.readline() == b"ready\n"
+    assert box.line(child) == "ready"
     os.write(write_end, json.dumps(settings_of(allow_write=[box.ws])).encode() + b"\n")
     for _ in range(400):
         if '"config"' in path.read_text():

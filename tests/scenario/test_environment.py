@@ -106,7 +106,7 @@ def test_no_token_on_any_command_line_of_the_host(box):
     import pathlib
     box.settings(allowed=["localhost"])
     child = box.start("sh", "-c", "echo $HTTP_PROXY; read x", stdin=-1)
-    token = urllib.parse.urlsplit(child.stdout.readline().decode().strip()).password
+    token = urllib.parse.urlsplit(box.line(child)).password
     lines = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

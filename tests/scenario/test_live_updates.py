@@ -25,7 +25,7 @@ class Controlled:
         os.close(read_end)
 
     def line(self):
-        return self.child.stdout.readline().decode().strip()
+        return self.box.line(self.child)
 
     def get(self, url):
         self.child.stdin.write(f"{url}\n".encode())

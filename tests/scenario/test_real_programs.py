@@ -330,7 +330,7 @@ def test_tmux(box):
 def test_vim_saves_a_file(box):
     program("vim", "vim")
     box.write("ws/text", "one\ntwo\n")
-    box.run("vim", "-u", "NONE", "-es", "-c", "%s/two/three/", "-c", "set backup backupdir=.", "-c", "wq", "text").ok()
+    box.run("vim", "-u", "NONE", "-es", "-c", "%s/two/three/", "-c", "set backup backupdir=. backupskip=", "-c", "wq", "text").ok()
     assert (box.ws / "text").read_text() == "one\nthree\n" and (box.ws / "text~").read_text() == "one\ntwo\n"
 
 

@@ -26,7 +26,7 @@ while True:
 
 def started(box, *command, **more):
     child = box.start(*command, **more)
-    assert child.stdout.readline() == b"ready\n", child.stderr.read()
+    assert box.line(child) == "ready"
     return child
 
 
@@ -42,7 +42,7 @@ def test_a_signal_reaches_the_handler_once_and_its_status_comes_out(box, name):
 def test_a_signal_that_does_not_end_is_passed_on(box, name):
     child = started(box, "python3", "-c", CATCHER)
     child.send_signal(signal.Signals[name])
-    assert child.stdout.readline() == f"{name}\n".encode()
+    assert box.line(child) == name
     child.send_signal(signal.SIGTERM)
     done = box.finish(child)
     assert (done.out, done.code) == ("SIGTERM\n", 65)
@@ -92,9 +92,9 @@ def test_stop_and_continue_reach_the_handlers(box):
               "while True: time.sleep(0.05)")
     child = started(box, "python3", "-c", script)
     child.send_signal(signal.SIGTSTP)
-    assert child.stdout.readline() == b"stop\n"
+    assert box.line(child) == "stop"
     child.send_signal(signal.SIGCONT)
-    assert child.stdout.readline() == b"continue\n"
+    assert box.line(child) == "continue"
     child.send_signal(signal.SIGTERM)
     assert box.finish(child).code == 143
 

@@ -23,7 +23,7 @@ def test_the_status_of_the_command_comes_out():
 
 def test_a_process_and_a_file_are_seen(tmp_path):
     name = f"/tmp/postern-leak-{os.getpid()}"
-    done = leaks("--", "sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; : >{name}")
+    done = leaks("--", "sh", "-c", f"sleep 60 >/dev/null 2>&1 & echo $! >{tmp_path}/pid; : >{name}")
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     os.unlink(name)
     assert done.returncode == 1
