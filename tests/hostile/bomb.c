@@ -1,7 +1,7 @@
 /* hostile-bomb KIND LIMIT [DIRECTORY] - uses up one thing, bounded, and says whether LIMIT held (T21).
  *
- * KIND is one of: processes, threads, memory, descriptors, file, directory, pipes, watches, terminals,
- * mappings. More than LIMIT had is an escape. Everything is given back at the end.
+ * KIND is one of: processes, threads, memory, descriptors, file, files, pipes, watches, terminals,
+ * locked. More than LIMIT had is an escape. Everything is given back at the end.
  */
 #include "attack.h"
 
@@ -69,12 +69,12 @@ static unsigned long threads(void)
     return had;
 }
 
-/* Children that each touch pages; together more than LIMIT MiB is an escape. */
+/* Children that each touch pages; more than LIMIT MiB held by living ones is an escape. */
 static unsigned long memory(void)
 {
     enum { PIECE = 16 };
-    unsigned long had = 0;
-    while (had < limit + BEYOND) {
+    unsigned long living = 0;
+    for (unsigned long asked = 0; asked < limit + BEYOND; asked += PIECE) {
         int said[2];
         if (pipe(said) < 0)
             break;
@@ -95,13 +95,13 @@ static unsigned long memory(void)
         }
         close(said[1]);
         char yes;
-        ssize_t n = read(said[0], &yes, 1);
+        if (read(said[0], &yes, 1) == 1)
+            living += PIECE;
         close(said[0]);
-        if (n != 1)
-            break;
-        had += PIECE;
+        while (waitpid(-1, NULL, WNOHANG) > 0) /* one that was killed gave its memory back */
+            living -= living ? PIECE : 0;
     }
-    return had;
+    return living;
 }
 
 static unsigned long descriptors(void)

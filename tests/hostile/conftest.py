@@ -63,9 +63,13 @@ def attacks(tmp_path_factory):
     build = os.environ.get("POSTERN_HOSTILE") or pathlib.Path(
         os.environ.get("POSTERN") or HERE.parents[1] / "build" / "postern").resolve().parent / "tests" / "hostile"
     built = pathlib.Path(build)
-    newest = max(path.stat().st_mtime for path in HERE.glob("*.[ch]"))
-    if all((built / f"hostile-{s.stem}").exists() and (built / f"hostile-{s.stem}").stat().st_mtime >= newest
-           for s in sources) and built.stat().st_mode & 0o5:
+
+    def is_new(source):
+        program = built / f"hostile-{source.stem}"
+        return program.exists() and all(program.stat().st_mtime >= part.stat().st_mtime
+                                        for part in (source, HERE / "attack.c", HERE / "attack.h"))
+
+    if all(is_new(source) for source in sources) and built.stat().st_mode & 0o5:
         yield built
         return
     place = pathlib.Path(tempfile.mkdtemp(prefix="postern-hostile-programs-", dir="/var/tmp"))

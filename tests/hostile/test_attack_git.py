@@ -203,7 +203,8 @@ def test_an_existing_bare_repository_keeps_its_config_and_hooks(trap):
     cell = trap.cell
     cell.git("init", "-q", "--bare", "bare.git")
     cell.mkdir("ws/scratch")
-    cell.attack("write", cell.ws / "bare.git/config", cell.ws / "scratch")
+    for change in ("contents", "inode"):  # the whole repository may move, with its denies
+        cell.attack("write", cell.ws / "bare.git/config", cell.ws / "scratch", change)
     cell.attack("make", cell.ws / "bare.git/hooks/post-update", cell.ws / "scratch")
     cell.attack("make", cell.ws / "bare.git/commondir", cell.ws / "scratch")
 
@@ -216,11 +217,26 @@ def test_an_existing_submodule_keeps_its_config_and_hooks(trap):
     cell.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", f"{cell.outside}/module", "sub")
     cell.mkdir("ws/scratch")
     before = outer.tree(cell.ws / ".git/modules/sub")[b"config"]
-    cell.attack("write", cell.ws / ".git/modules/sub/config", cell.ws / "scratch")
+    for change in ("contents", "name"):
+        cell.attack("write", cell.ws / ".git/modules/sub/config", cell.ws / "scratch", change)
     cell.attack("make", cell.ws / ".git/modules/sub/hooks/post-checkout", cell.ws / "scratch")
     cell.attack("make", cell.ws / ".git/modules/sub/commondir", cell.ws / "scratch")
-    cell.attack("write", cell.ws / "sub/.git", cell.ws / "scratch")
+    for change in ("contents", "name"):
+        cell.attack("write", cell.ws / "sub/.git", cell.ws / "scratch", change)
     assert outer.tree(cell.ws / ".git/modules/sub")[b"config"] == before
+
+
+@pytest.mark.threat("T37")
+@pytest.mark.parametrize("hook", [".git/hooks/pre-commit", "sub/.git/hooks/pre-commit", ".git/modules/m/hooks/pre-commit",
+                                  "a/b/c/d/.git/hooks/pre-commit"])
+def test_a_hook_that_is_switched_off_cannot_be_switched_on(trap, hook):
+    """A hook without the right to run is a hook with one chmod missing."""
+    cell = trap.cell
+    victim = cell.write(f"ws/{hook}", MARKER.format(marker=trap.marker), 0o644)
+    cell.mkdir("ws/scratch")
+    cell.sh('chmod +x "$1"; chmod 755 "$1"; install -m 755 "$1" "$1"; exit 0', victim)
+    cell.attack("write", victim, cell.ws / "scratch", "inode")
+    assert victim.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.threat("T37")

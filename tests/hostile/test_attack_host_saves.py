@@ -98,7 +98,7 @@ def test_an_allowed_directory_replaced_between_runs_by_a_link_is_not_followed_ou
     settings = cell.settings(allow_write=[cell.ws / "d"])
     cell.sh("rmdir d; ln -s ../outside/real d", settings=settings)
     assert not (cell.ws / "d").is_symlink()
-    (cell.ws / "d").rmdir()
+    shutil.rmtree(cell.ws / "d")
     cell.link(cell.outside / "real", "ws/d")
     cell.sh("echo x > d/written", settings=settings)
     assert os.listdir(cell.outside / "real") == []
@@ -223,21 +223,38 @@ def save_by_unlink(path, text):
 SAVES = pytest.mark.parametrize("save", [save_by_rename, save_by_backup, save_by_unlink])
 
 
+DENIED = pytest.mark.parametrize("name", ["denied", ".bashrc", ".git/config", ".vscode/tasks.json"])
+
+
 @pytest.mark.threat("T36")
 @pytest.mark.guards("mount", "landlock", "seccomp")
 @SAVES
-@pytest.mark.parametrize("name", ["denied", ".bashrc", ".mcp.json", ".git/config", ".git/hooks/pre-commit",
-                                  ".vscode/tasks.json"])
+@DENIED
 def test_a_write_deny_holds_after_a_save_of_the_host(cell, save, name):
     victim = cell.write(f"ws/{name}", "before\n")
     cell.mkdir("ws/scratch")
-    settings = cell.settings(deny_write=[cell.ws / "denied"])
-    shell = cell.shell(settings=settings)
+    shell = cell.shell(settings=cell.settings(deny_write=[cell.ws / "denied"]))
     save(victim, "after\n")
-    shell.attack("write", victim, cell.ws / "scratch")
+    shell.attack("write", victim, cell.ws / "scratch", "contents")
+    shell.attack("write", victim, cell.ws / "scratch", "name")
     shell(f"echo evil >> '{victim}'; sed -i s/after/evil/ '{victim}'; cp /dev/null '{victim}'")
     shell.close()
     assert victim.read_text() == "after\n"
+
+
+@pytest.mark.threat("T36")
+@pytest.mark.guards("mount", "seccomp")
+@DENIED
+def test_modes_owners_and_times_hold_after_a_save_of_the_host(cell, name):
+    """What may not be written may not be made executable either: think of a hook that is switched off."""
+    victim = cell.write(f"ws/{name}", "before\n", 0o644)
+    cell.mkdir("ws/scratch")
+    shell = cell.shell(settings=cell.settings(deny_write=[cell.ws / "denied"]))
+    save_by_rename(victim, "after\n")
+    before = victim.stat()
+    shell.attack("write", victim, cell.ws / "scratch", "inode")
+    shell.close()
+    assert (victim.stat().st_mode, victim.stat().st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
 
 
 @pytest.mark.threat("T36")
@@ -286,7 +303,8 @@ def test_git_config_of_the_host_does_not_open_the_file(cell):
     cell.mkdir("ws/scratch")
     shell = cell.shell()
     cell.git("config", "user.name", "x")
-    shell.attack("write", cell.ws / ".git/config", cell.ws / "scratch")
+    shell.attack("write", cell.ws / ".git/config", cell.ws / "scratch", "contents")
+    shell.attack("write", cell.ws / ".git/config", cell.ws / "scratch", "name")
     assert shell("git config core.fsmonitor /tmp/evil").code != 0
     shell.close()
     assert "evil" not in (cell.ws / ".git/config").read_text() and not (cell.ws / ".git/config.lock").exists()
@@ -304,7 +322,8 @@ def test_a_checkout_of_the_host_that_replaces_a_directory_does_not_open_it(cell)
     cell.git("checkout", "-q", "other")  # .vscode goes
     shell.attack("make", cell.ws / ".vscode", cell.ws / "scratch")
     cell.git("checkout", "-q", "main")  # .vscode comes back, all new
-    shell.attack("write", cell.ws / ".vscode/tasks.json", cell.ws / "scratch")
+    shell.attack("write", cell.ws / ".vscode/tasks.json", cell.ws / "scratch", "contents")
+    shell.attack("write", cell.ws / ".vscode/tasks.json", cell.ws / "scratch", "name")
     shell.attack("make", cell.ws / ".vscode/launch.json", cell.ws / "scratch")
     shell.close()
     assert (cell.ws / ".vscode/tasks.json").read_text() == "{}\n"
@@ -326,7 +345,8 @@ def test_real_editors_of_the_host_open_nothing(cell, editor):
     for path in (victim, secret):
         done = cell.host(*editor, path)
         assert done.code == 0 and "after" in path.read_text(), done
-    shell.attack("write", victim, cell.ws / "scratch")
+    shell.attack("write", victim, cell.ws / "scratch", "contents")
+    shell.attack("write", victim, cell.ws / "scratch", "name")
     assert SECRET not in shell(f"cat '{secret}'").out
     shell.close()
     assert victim.read_text() == "after\n"
