@@ -8,6 +8,7 @@
 #include "sandbox/backend_bwrap.h"
 #include "sandbox/backend_seatbelt.h"
 #include "sandbox/env.h"
+#include "sandbox/flat.h"
 #include "sandbox/plan.h"
 #include "sandbox/project_rules.h"
 
@@ -26,7 +27,8 @@ struct run {
     struct settings settings;
     struct plan plan;
     struct env env;
-    bool has_settings, has_plan, has_env;
+    struct flat flat;
+    bool has_settings, has_plan, has_env, has_flat;
     char self[PATH_MAX], engine[PATH_MAX];
     char *own_files[8]; /* heap, owned */
     size_t own_file_count;
@@ -39,6 +41,8 @@ static void run_release(struct run *r)
 {
     if (r->has_env)
         env_release(&r->env);
+    if (r->has_flat)
+        flat_release(&r->flat);
     if (r->has_plan)
         plan_release(&r->plan);
     if (r->has_settings)
@@ -236,6 +240,8 @@ static int start(struct run *r, struct err *e)
                                  .attribution = buf_str(&text),
                                  .tmpdir = r->plan.tmpdir,
                                  .postern = r->self,
+                                 .http_port = r->plan.http_port,
+                                 .socks_port = r->plan.socks_port,
                                  .debug = log_is_debug() };
     if (env_new_token(r->token, e) < 0 || env_build(&wants, &r->env, e) < 0)
         return -1;
@@ -248,6 +254,7 @@ static int start(struct run *r, struct err *e)
     bool ask_tty = ask ? strcmp(ask, "tty") == 0 : r->options.ask_fd < 0 && can_ask(r);
     struct supervision s = {
         .plan = &r->plan,
+        .flat = r->has_flat ? &r->flat : NULL,
         .command = &command,
         .command_text = buf_text(&text),
         .settings_text = r->settings.text.p,
@@ -328,6 +335,27 @@ static int explain(const struct run *r)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* The log must lie where the command cannot write it. */
+static int check_audit_file(const struct run *r, struct err *e)
+{
+    const struct file_rules *rules = &r->plan.rules;
+    if (!r->options.audit_file)
+        return 0;
+    AUTO_FREE char *path = absolute(r->options.audit_file);
+    char *slash = strrchr(path, '/');
+    char real[PATH_MAX];
+    *slash = '\0';
+    if (!realpath(*path ? path : "/", real))
+        return err_set(e, E_INPUT, errno, "--audit-file: the directory '%s'", path);
+    for (size_t i = 0; i < rules->write_root_count; i++)
+        if (path_is_beneath(str_of(real), str_of(rules->write_roots[i].path)))
+            return err_set(e, E_INPUT, 0,
+                           "--audit-file: '%s' lies inside the allowed write path '%s'; put the log "
+                           "where the command cannot write",
+                           r->options.audit_file, rules->write_roots[i].path);
+    return 0;
+}
+
 static int run_planned(struct run *r)
 {
     struct err e = { 0 };
@@ -336,13 +364,14 @@ static int run_planned(struct run *r)
     create_directories(&r->settings);
     list_own_files(r);
     split_search_path(r);
-    if (make_plan(r, &e) < 0) {
+    if (make_plan(r, &e) < 0 || check_audit_file(r, &e) < 0) {
         log_error("%s", e.text);
         return err_exit_code(e.kind) == 125 ? 125 : 1;
     }
     if (r->options.explain != EXPLAIN_NO)
         return explain(r);
-    int status = start(r, &e);
+    r->has_flat = r->options.backend != BACKEND_BWRAP && flat_is_needed(&r->plan, &r->flat);
+    int status = r->has_flat && flat_prepare(&r->flat, &r->plan, &e) < 0 ? -1 : start(r, &e);
     if (status < 0) {
         log_error("%s", e.text);
         return err_exit_code(e.kind);

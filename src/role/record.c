@@ -15,7 +15,7 @@ static const char *state_of(const struct plan *p, const struct launch *l, int la
 }
 
 void record_start(struct record *r, const struct plan *p, const struct launch *l,
-                  const char *command)
+                  const char *program)
 {
     AUTO_BUF b = { 0 }, whole = { 0 };
     struct utsname kernel = { 0 };
@@ -34,7 +34,7 @@ void record_start(struct record *r, const struct plan *p, const struct launch *l
     json_write_object_end(&b);
     buf_add(&whole, (struct str){ b.p + 1, b.n - 2 });
     struct audit_event event = { .kind = AUDIT_START,
-                                 .object = str_of(command),
+                                 .object = str_of(program),
                                  .detail_json = buf_text(&whole) };
     audit_write(r->audit, &event);
 }

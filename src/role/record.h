@@ -27,9 +27,10 @@ struct net_report {
     const struct watch_process *who; /* or NULL */
 };
 
-/* AUDIT_START with the settings' hash, versions and the state of every layer. */
+/* AUDIT_START with the settings' hash, versions and the state of every layer. `program` is the
+ * command's first word only: arguments may hold secrets. */
 void record_start(struct record *r, const struct plan *p, const struct launch *l,
-                  const char *command);
+                  const char *program);
 
 /* One judged call of the warden. */
 void record_call(struct record *r, const struct warden_report *report);

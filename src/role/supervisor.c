@@ -79,7 +79,7 @@ static void send_signal(struct supervisor *s, int number)
 
 static void kill_everything(struct supervisor *s)
 {
-    syscall(SYS_pidfd_send_signal, s->launch.pidfd, SIGKILL, NULL, 0);
+    launch_kill(&s->launch);
 }
 
 /* Stops with the command, as a shell's job control expects, and goes on with it. */
@@ -493,7 +493,6 @@ static int open_parts(struct supervisor *s, struct err *e)
 static int judge_layers(struct supervisor *s, struct err *e)
 {
     const struct plan *p = s->asked->plan;
-    const struct settings_limits *l = &p->settings->limits;
     const struct cgroup *c = &s->launch.cgroup;
     bool limited = c->memory && c->pids && (c->cpu || p->limits.cpu_percent == UINT64_MAX);
     if (!limited && !p->disabled_layers[LAYER_CGROUP]) {
@@ -508,12 +507,20 @@ static int judge_layers(struct supervisor *s, struct err *e)
             return err_set(e, E_SANDBOX, 0, "layer %s is required and %s%s%s",
                            layer_name((enum layer)i), off ? "switched off" : "degraded",
                            off ? "" : ": ", off ? "" : s->launch.degraded_why[i]);
+    }
+    return 0;
+}
+
+static void record_layers(struct supervisor *s)
+{
+    const struct plan *p = s->asked->plan;
+    const struct settings_limits *l = &p->settings->limits;
+    for (int i = 0; i < LAYERS; i++) {
         bool asked_limits = i == LAYER_CGROUP && (l->memory_set || l->pids_set || l->cpu_set);
         if (s->launch.degraded[i])
             record_degraded(&s->record, (enum layer)i, s->launch.degraded_why[i],
                             p->accepted[i] || asked_limits);
     }
-    return 0;
 }
 
 /* The command has its own copies of the caller's pipes; ours would keep them open when it closes them. */
@@ -537,6 +544,7 @@ int supervise(const struct supervision *asked, struct err *e)
         return -1;
     struct launch_request request = {
         .plan = p,
+        .flat = asked->flat,
         .first = asked->command,
         .terminal = asked->terminal,
         .report_allowed = asked->audit_file || asked->audit_fd >= 0,
@@ -546,13 +554,14 @@ int supervise(const struct supervision *asked, struct err *e)
     watch_init(&s.watch, s.launch.init);
     if (judge_layers(&s, e) < 0)
         return -1;
-    if (launch_go(&s.launch, e) < 0)
-        return -1;
-    if (!asked->terminal && release_pipes(e) < 0)
-        return -1;
-    record_start(&s.record, p, &s.launch, asked->command_text);
-    if (s.launch.pty >= 0 &&
-        pty_new(STDIN_FILENO, STDOUT_FILENO, fd_take(&s.launch.pty), &s.pty, e) < 0)
+    record_start(&s.record, p, &s.launch, asked->command->argv[0]);
+    record_layers(&s);
+    if (s.launch.pty >= 0) {
+        if (pty_new(STDIN_FILENO, STDOUT_FILENO, s.launch.pty, &s.pty, e) < 0)
+            return -1;
+        s.launch.pty = -1; /* the relay's now */
+    }
+    if (launch_go(&s.launch, e) < 0 || (!asked->terminal && release_pipes(e) < 0))
         return -1;
     if (p->settings->limits.wall_seconds && p->settings->limits.wall_seconds != UINT64_MAX)
         s.wall_at = now_ms() + (int64_t)p->settings->limits.wall_seconds * 1000;

@@ -16,6 +16,7 @@
 
 struct supervision {
     const struct plan *plan;
+    const struct flat *flat;    /* NULL: with namespaces */
     const struct command *command;
     const char *command_text;   /* for attribution and messages */
     const char *settings_text;  /* what the proxy compiles; "" = built-in defaults */

@@ -92,7 +92,12 @@ static int allow_reads(struct rules *r, const char *path, struct err *e)
         if (hidden_beneath(r->plan, buf_str(&child), &exact)) {
             if (!exact)
                 result = allow_reads(r, buf_text(&child), e);
-        } else if (++r->siblings > SIBLINGS_MAX) {
+        } else if (++r->siblings > SIBLINGS_MAX && r->plan->flat) {
+            result = err_set(e, E_SANDBOX, 0,
+                             "layer landlock: '%s' has too many entries to hide one of them "
+                             "without a mount",
+                             path);
+        } else if (r->siblings > SIBLINGS_MAX) {
             log_debug("landlock: more than %d siblings of hidden paths; mounts alone hide the rest",
                       SIBLINGS_MAX);
             result = allow(r, path, r->read, e);
@@ -149,7 +154,7 @@ static int allow_covered(struct rules *r, struct err *e)
     char real[PATH_MAX];
     if (allow(r, "/proc", r->read, e) < 0 || allow(r, "/dev", r->read, e) < 0)
         return -1;
-    if (r->plan->transparent && realpath("/etc/resolv.conf", real) &&
+    if (r->plan->resolver && realpath("/etc/resolv.conf", real) &&
         allow(r, real, LL_READ_FILE, e) < 0)
         return -1;
     /* Under the overlay that shows TMPDIR every file is an inode of the overlay's. */
@@ -163,13 +168,23 @@ static int allow_covered(struct rules *r, struct err *e)
     return 0;
 }
 
+const char *const confine_devices[CONFINE_DEVICES] = { "/dev/null",   "/dev/zero",    "/dev/full",
+                                                       "/dev/random", "/dev/urandom", "/dev/tty" };
+
+static int allow_device(struct rules *r, const char *path, struct err *e)
+{
+    return allow(r, path, LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_READ_DIR, e);
+}
+
 static int allow_devices(struct rules *r, struct err *e)
 {
-    static const char *const devices[] = { "/dev/null",    "/dev/zero", "/dev/full", "/dev/random",
-                                           "/dev/urandom", "/dev/tty",  "/dev/pts" };
-    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
-        if (allow(r, devices[i], LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_READ_DIR, e) < 0)
+    for (size_t i = 0; i < CONFINE_DEVICES; i++)
+        if (allow_device(r, confine_devices[i], e) < 0)
             return -1;
+    if (r->plan->flat)
+        return 0; /* /dev/pts and /dev/shm are everybody's */
+    if (allow_device(r, "/dev/pts", e) < 0)
+        return -1;
     if (r->plan->settings->nested_user_namespaces &&
         allow(r, "/proc", LL_WRITE_FILE | LL_TRUNCATE, e) < 0)
         return -1; /* uid_map and setgroups of a nested namespace; /proc/sys is mounted read-only */
@@ -182,6 +197,16 @@ static int allow_executables(struct rules *r, struct err *e)
         if (allow(r, r->plan->exec_only[i], LL_EXECUTE, e) < 0)
             return -1;
     return 0;
+}
+
+/* Directories may be listed everywhere, as mounts show the hidden ones empty; without mounts, only when
+ * no hidden one is among them. */
+static int allow_lists(struct rules *r, struct err *e)
+{
+    for (size_t i = 0; r->plan->flat && i < r->plan->hidden_count; i++)
+        if (r->plan->hidden[i].is_directory)
+            return 0;
+    return allow(r, "/", LL_READ_DIR, e);
 }
 
 int confine_open(const struct plan *p, int *ruleset, struct err *e)
@@ -206,8 +231,8 @@ int confine_allow_host(const struct plan *p, int ruleset, struct err *e)
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
-    return allow_reads(&r, "/", e) < 0 || allow(&r, "/", LL_READ_DIR, e) < 0 ||
-                   allow_trees(&r, e) < 0 || allow_executables(&r, e) < 0
+    return allow_reads(&r, "/", e) < 0 || allow_lists(&r, e) < 0 || allow_trees(&r, e) < 0 ||
+                   allow_executables(&r, e) < 0
                ? -1
                : 0;
 }
@@ -217,7 +242,9 @@ int confine_warden(const struct plan *p, int ruleset, struct err *e)
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
-    if (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0 || allow_devices(&r, e) < 0)
+    if (!p->flat && (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0))
+        return -1;
+    if (allow_devices(&r, e) < 0)
         return -1;
     return landlock_enter(ruleset, e) < 0 ? err_while(e, "layer landlock") : 0;
 }

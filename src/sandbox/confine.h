@@ -10,6 +10,10 @@
 #include "base/err.h"
 #include "sandbox/plan.h"
 
+/* Devices that can do no harm: what a command sees of /dev. */
+enum { CONFINE_DEVICES = 6 };
+extern const char *const confine_devices[CONFINE_DEVICES];
+
 /* A rule set for the outer domain, close-on-exec. *ruleset is -1 when there is to be none (files not
  * restricted, or the layer accepted as missing). */
 int confine_open(const struct plan *p, int *ruleset, struct err *e);

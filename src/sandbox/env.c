@@ -1,6 +1,7 @@
 #include "sandbox/env.h"
 
 #include "base/check.h"
+#include "sandbox/netns.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -274,22 +275,24 @@ static void set_proxies(struct env *env, const struct env_request *r)
                          "192.168.0.0/16";
     bool external_http = r->settings->egress.http_proxy_port != 0;
     bool external_socks = r->settings->egress.socks_proxy_port != 0;
+    unsigned http_port = r->http_port ? r->http_port : NETNS_HTTP_PORT;
+    unsigned socks_port = r->socks_port ? r->socks_port : NETNS_SOCKS_PORT;
     AUTO_BUF user = { 0 };
     AUTO_BUF http = { 0 };
     AUTO_BUF socks = { 0 };
     env_proxy_user(&user, r->attribution);
-    proxy_url(&http, "http", 3128, external_http, &user, r->token);
-    proxy_url(&socks, "socks5h", 1080, external_socks, &user, r->token);
+    proxy_url(&http, "http", http_port, external_http, &user, r->token);
+    proxy_url(&socks, "socks5h", socks_port, external_socks, &user, r->token);
     for (size_t i = 0; i < sizeof http_names / sizeof *http_names; i++)
         set(env, http_names[i], "%s", buf_text(&http));
     set(env, "FTP_PROXY", "%s", buf_text(&socks));
     set(env, "ftp_proxy", "%s", buf_text(&socks));
-    set(env, "RSYNC_PROXY", "localhost:1080");
+    set(env, "RSYNC_PROXY", "localhost:%u", socks_port);
     set(env, "NO_PROXY", "%s", direct);
     set(env, "no_proxy", "%s", direct);
     set(env, "CLOUDSDK_PROXY_TYPE", "http");
     set(env, "CLOUDSDK_PROXY_ADDRESS", "localhost");
-    set(env, "CLOUDSDK_PROXY_PORT", "3128");
+    set(env, "CLOUDSDK_PROXY_PORT", "%u", http_port);
     unset(env, "CLOUDSDK_PROXY_USERNAME");
     unset(env, "CLOUDSDK_PROXY_PASSWORD");
     if (!external_http) {

@@ -39,22 +39,33 @@ struct init {
     int covered_fd;
 };
 
-static void tell(const struct init *i, enum boss_kind kind, int number, struct str body,
-                 const int *fds, size_t fd_count)
+static void tell_boss(int boss, enum boss_kind kind, int number, struct str body, const int *fds,
+                      size_t fd_count)
 {
     struct boss_message m = { .kind = kind, .number = number };
     struct err e;
     m.length = (uint32_t)(body.n < sizeof m.body ? body.n : sizeof m.body);
     if (m.length)
         memcpy(m.body, body.p, m.length);
-    if (boss_send(i->boss, &m, fds, fd_count, &e) < 0)
+    if (boss_send(boss, &m, fds, fd_count, &e) < 0)
         _exit(125); /* the supervisor is gone */
+}
+
+static void tell(const struct init *i, enum boss_kind kind, int number, struct str body,
+                 const int *fds, size_t fd_count)
+{
+    tell_boss(i->boss, kind, number, body, fds, fd_count);
+}
+
+_Noreturn void init_fail(const struct init_setup *s, const struct err *e)
+{
+    tell_boss(s->boss, BOSS_FAILED, e->os, str_of(e->text), NULL, 0);
+    _exit(125);
 }
 
 static _Noreturn void fail(const struct init *i, const struct err *e)
 {
-    tell(i, BOSS_FAILED, e->os, str_of(e->text), NULL, 0);
-    _exit(125);
+    init_fail(i->setup, e);
 }
 
 int stdio_drop(struct err *e)
@@ -92,7 +103,7 @@ static int map_identity(const struct init_setup *s, struct err *e)
 
 /* Everything but our own sockets and the standard ones is closed at once, so that neither we nor
  * the command hold a descriptor of the caller's (T10). */
-static int close_others(const struct init_setup *s, struct err *e)
+int init_close_others(const struct init_setup *s, struct err *e)
 {
     int keep[] = { s->boss, s->orders, s->report, s->failure, s->ruleset };
     enum { N = sizeof keep / sizeof *keep };
@@ -124,26 +135,30 @@ static int build_network(struct init *i, struct err *e)
         return 0;
     if (netns_build(&p->netns, listeners, &count, e) < 0)
         return err_while(e, "layer net");
-    for (size_t k = 0; k < count; k++) {
-        fds[k] = listeners[k].fd;
-        kinds[k] = (char)listeners[k].kind;
-    }
     struct err why = { 0 };
     if (p->transparent && netns_redirect(&p->netns, listeners, count, &why) < 0) {
         if (p->required[LAYER_TRANSPARENT])
             return *e = why, err_while(e, "layer transparent (required)");
         tell(i, BOSS_DEGRADED, LAYER_TRANSPARENT, str_of(why.text), NULL, 0);
     }
-    tell(i, BOSS_LISTENERS, 0, (struct str){ kinds, count }, fds, count);
+    size_t sent = 0;
+    for (size_t k = 0; k < count; k++) {
+        bool dns = listeners[k].kind == LISTENER_DNS_UDP || listeners[k].kind == LISTENER_DNS_TCP;
+        if (dns && !p->resolver) /* nobody answers there: queries are refused at once */
+            continue;
+        fds[sent] = listeners[k].fd;
+        kinds[sent++] = (char)listeners[k].kind;
+    }
+    tell(i, BOSS_LISTENERS, 0, (struct str){ kinds, sent }, fds, sent);
     for (size_t k = 0; k < count; k++)
-        close(fds[k]);
+        close(listeners[k].fd);
     return 0;
 }
 
 static int build_files(struct init *i, struct err *e)
 {
     const struct plan *p = i->setup->plan;
-    struct mount_work work = { .resolv_conf = p->transparent ? "nameserver 127.0.0.1\n" : NULL,
+    struct mount_work work = { .resolv_conf = p->resolver ? "nameserver 127.0.0.1\n" : NULL,
                                .covered_fd = -1,
                                .stash = -1 };
     if (!p->settings->nested_user_namespaces &&
@@ -162,34 +177,33 @@ static int build_files(struct init *i, struct err *e)
     return cover_init(&i->cover, p, work.stash, e);
 }
 
-static int make_terminal(struct init *i, struct err *e)
+int init_make_terminal(const struct init_setup *s, const char *multiplexer, int *slave,
+                       struct err *e)
 {
-    if (!i->setup->terminal)
-        return 0;
-    AUTO_FD master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    AUTO_FD master = open(multiplexer, O_RDWR | O_NOCTTY | O_CLOEXEC);
     int unlock = 0;
     if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
         return err_set(e, E_SANDBOX, errno, "make a pseudo-terminal");
-    i->pty_slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (i->pty_slave < 0 || ioctl(i->pty_slave, TIOCSCTTY, 0) < 0)
+    *slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (*slave < 0 || ioctl(*slave, TIOCSCTTY, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "open the pseudo-terminal");
-    tell(i, BOSS_PTY, 0, STR(""), &master, 1);
+    tell_boss(s->boss, BOSS_PTY, 0, STR(""), &master, 1);
     return 0;
 }
 
-static int wait_for_go(struct init *i, struct err *e)
+int init_wait_for_go(const struct init_setup *s, struct err *e)
 {
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
     size_t fd_count;
-    if (boss_receive(i->boss, &m, fds, &fd_count, e) < 0)
+    if (boss_receive(s->boss, &m, fds, &fd_count, e) < 0)
         return -1;
     if (m.kind != BOSS_GO)
         return err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
     struct rlimits_instead instead = { .memory = m.number & BOSS_NO_MEMORY_GROUP,
                                        .pids = m.number & BOSS_NO_PIDS_GROUP,
                                        .cpu = m.number & BOSS_NO_CPU_GROUP };
-    const struct plan *p = i->setup->plan;
+    const struct plan *p = s->plan;
     if (p->disabled_layers[LAYER_RLIMIT])
         return 0;
     if (rlimits_apply(&p->settings->limits, &p->limits, instead, e) < 0)
@@ -358,16 +372,17 @@ static int build(struct init *i, struct err *e)
         return err_set(e, E_SANDBOX, errno, "tie the sandbox to its supervisor");
     if (setsid() < 0) /* the command never gets the caller's controlling terminal */
         return err_set(e, E_SANDBOX, errno, "start a session");
-    if (map_identity(s, e) < 0 || close_others(s, e) < 0 || build_network(i, e) < 0 ||
+    if (map_identity(s, e) < 0 || init_close_others(s, e) < 0 || build_network(i, e) < 0 ||
         build_files(i, e) < 0)
         return -1;
     if (!s->plan->disabled_layers[LAYER_KEYRING] && keyring_renew(e) < 0)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "layer capabilities: no_new_privs");
-    if (open_signals(i, e) < 0 || make_terminal(i, e) < 0)
+    if (open_signals(i, e) < 0 ||
+        (s->terminal && init_make_terminal(s, "/dev/pts/ptmx", &i->pty_slave, e) < 0))
         return -1;
-    return wait_for_go(i, e);
+    return init_wait_for_go(s, e);
 }
 
 _Noreturn void init_main(const struct init_setup *setup)

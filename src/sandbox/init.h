@@ -25,6 +25,22 @@ struct init_setup {
 /* Runs in the new namespaces, right after clone. Never returns. */
 _Noreturn void init_main(const struct init_setup *setup);
 
+/* Steps that a run without namespaces takes, too (flat.h). */
+
+/* Closes every descriptor but our own sockets and the standard ones. */
+int init_close_others(const struct init_setup *s, struct err *e);
+
+/* Makes a pty that becomes the session's terminal; its master goes to the supervisor. *slave is the
+ * caller's. */
+int init_make_terminal(const struct init_setup *s, const char *multiplexer, int *slave,
+                       struct err *e);
+
+/* Waits until the control group is entered, then sets the limits that hold per process. */
+int init_wait_for_go(const struct init_setup *s, struct err *e);
+
+/* Tells the supervisor what could not be built, and ends. */
+_Noreturn void init_fail(const struct init_setup *s, const struct err *e);
+
 /* Puts /dev/null in place of descriptors 0, 1 and 2, so that pipes of the caller end with the command
  * and not with us. */
 int stdio_drop(struct err *e);

@@ -53,6 +53,8 @@ static int make_sockets(struct launch *l, struct inner_ends *inner, struct err *
         return err_set(e, E_SANDBOX, errno, "make a pipe");
     l->failure = failure[0];
     inner->failure = failure[1];
+    int room = 1 << 20; /* as much as the host grants: a burst of denials should not be dropped */
+    setsockopt(inner->report, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     /* The warden never waits for us: a full queue drops reports and counts them. */
     if (fcntl(inner->report, F_SETFL, O_NONBLOCK) < 0 || fcntl(l->report, F_SETFL, O_NONBLOCK) < 0)
         return err_set(e, E_SANDBOX, errno, "prepare a socket");
@@ -77,6 +79,8 @@ static int clone_init(struct launch *l, const struct launch_request *r,
 {
     uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                       CLONE_NEWUTS | CLONE_NEWCGROUP;
+    if (r->flat)
+        spaces = 0;
     if (r->plan->disabled_layers[LAYER_NET])
         spaces &= ~(uint64_t)CLONE_NEWNET;
     int pidfd = -1;
@@ -98,6 +102,8 @@ static int clone_init(struct launch *l, const struct launch_request *r,
     long pid = syscall(SYS_clone3, &how, sizeof how);
     if (pid < 0)
         return explain_clone(errno, e);
+    if (pid == 0 && r->flat)
+        flat_main(&setup);
     if (pid == 0)
         init_main(&setup);
     l->init = (pid_t)pid;
@@ -171,7 +177,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
 {
     AUTO_FD ruleset = fd_take(&inner->ruleset);
     inner_drop(inner); /* so that the end of init is the end of our sockets */
-    bool listening = r->plan->disabled_layers[LAYER_NET], has_pty = !r->terminal;
+    bool listening = r->flat || r->plan->disabled_layers[LAYER_NET], has_pty = !r->terminal;
     if (limit(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
     while (!listening || !has_pty)
@@ -190,6 +196,30 @@ int launch_go(struct launch *l, struct err *e)
     return boss_send(l->boss, &go, NULL, 0, e);
 }
 
+static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
+{
+    const int room = (int)(sizeof l->degraded_why[0] - strlen(more) - 1);
+    l->degraded[layer] = true;
+    snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
+}
+
+/* A run without namespaces brings its listeners along; what it lacks is said each time. */
+static int take_flat(struct launch *l, const struct flat *f, struct err *e)
+{
+    l->flat = true;
+    for (size_t i = 0; i < f->listener_count; i++) {
+        int fd = fcntl(f->listeners[i].fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+            return err_set(e, E_SANDBOX, errno, "hand the listeners on");
+        l->listeners[l->listener_count++] = (struct netns_listener){ f->listeners[i].kind, fd };
+    }
+    degrade(l, LAYER_NAMESPACES, f->why, "; processes and IPC of the host can be seen");
+    degrade(l, LAYER_NET,
+            "the host's network; only the filter and the warden keep the command off it", "");
+    degrade(l, LAYER_MOUNT, "no mounts; files are held by Landlock and by name alone", "");
+    return 0;
+}
+
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e)
 {
     *l = (struct launch){
@@ -199,7 +229,8 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
     struct seccomp_program filter;
     if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
         return -1;
-    int result = make_sockets(l, &inner, e) < 0 || confine_open(r->plan, &inner.ruleset, e) < 0 ||
+    int result = (r->flat && take_flat(l, r->flat, e) < 0) || make_sockets(l, &inner, e) < 0 ||
+                         confine_open(r->plan, &inner.ruleset, e) < 0 ||
                          clone_init(l, r, &filter, &inner, e) < 0 || build(l, r, &inner, e) < 0
                      ? -1
                      : 0;
@@ -240,11 +271,19 @@ int launch_signal(struct launch *l, pid_t pid, int number, struct err *e)
     return boss_send(l->boss, &m, NULL, 0, e);
 }
 
+void launch_kill(const struct launch *l)
+{
+    /* The keeper ends the rest before itself; init takes the rest with it. */
+    syscall(SYS_pidfd_send_signal, l->pidfd, l->flat ? SIGTERM : SIGKILL, NULL, 0);
+    if (l->flat)
+        syscall(SYS_pidfd_send_signal, l->pidfd, SIGCONT, NULL, 0);
+}
+
 void launch_end(struct launch *l)
 {
     if (l->pidfd >= 0 && l->init > 0) {
         siginfo_t info;
-        syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
+        launch_kill(l);
         while (waitid(P_PIDFD, (id_t)l->pidfd, &info, WEXITED) < 0 && errno == EINTR)
             continue;
         l->init = 0;

@@ -9,6 +9,7 @@
 #include "sandbox/boss.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/command.h"
+#include "sandbox/flat.h"
 #include "sandbox/plan.h"
 
 #include <signal.h>
@@ -16,6 +17,7 @@
 
 struct launch_request {
     const struct plan *plan;
+    const struct flat *flat;     /* NULL: with namespaces */
     const struct command *first; /* NULL: an empty sandbox that takes commands by launch_command */
     bool terminal, report_allowed;
 };
@@ -29,6 +31,7 @@ struct launch {
     size_t listener_count;
     struct cgroup cgroup;
     bool cgroup_made;
+    bool flat; /* init is the keeper of flat.h */
     bool degraded[LAYERS];
     char degraded_why[LAYERS][160];
     uint32_t next_tag;
@@ -53,6 +56,9 @@ int launch_command(struct launch *l, const struct command *c, int failure, uint3
 
 /* Sends a signal to a command's process group; pid 0 means the first command. */
 int launch_signal(struct launch *l, pid_t pid, int number, struct err *e);
+
+/* Kills everything inside; the end is seen as that of init. */
+void launch_kill(const struct launch *l);
 
 /* Kills everything inside, waits for init, removes the cgroup, closes all. Safe to call twice. */
 void launch_end(struct launch *l);

@@ -126,11 +126,25 @@ static void fold_causes(struct layers *l)
     }
 }
 
+static struct layers *shared_new(void)
+{
+    void *shared = mmap(NULL, sizeof(struct layers), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
+    return shared;
+}
+
+void layer_check(enum layer layer, struct layer_report *out)
+{
+    struct layers *shared = shared_new();
+    try_layer(shared, layer);
+    *out = shared->of[layer];
+    munmap(shared, sizeof *shared);
+}
+
 void layers_check(struct layers *out)
 {
-    struct layers *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(shared != MAP_FAILED);
+    struct layers *shared = shared_new();
     for (int i = 0; i < LAYERS; i++)
         try_layer(shared, i);
     *out = *shared;

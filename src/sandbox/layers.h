@@ -48,6 +48,9 @@ int layer_find(const char *name);
  * of a second and is for doctor: `run` notices while it builds. */
 void layers_check(struct layers *out);
 
+/* Tries one layer: some milliseconds. */
+void layer_check(enum layer layer, struct layer_report *out);
+
 /* The doctor's table, for people (colour only when `colour`) or as JSON. */
 void layers_print(const struct layers *l, FILE *out, bool colour);
 void layers_print_json(const struct layers *l, FILE *out);

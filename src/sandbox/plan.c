@@ -136,6 +136,7 @@ static void plan_network(struct plan *p, const struct plan_request *r)
     bool can_ask = r->can_ask && !policy->strict_allowlist;
     p->network = policy->allowed.count > 0 || can_ask;
     p->transparent = p->network && s->transparent != SETTING_OFF && policy->http_proxy_port == 0;
+    p->resolver = p->transparent && (!s->dns_set || policy->dns);
     p->netns = (struct netns_options){ .proxy = true,
                                        .transparent = p->transparent,
                                        .redirect_all_literals = can_ask };
@@ -205,11 +206,32 @@ static void plan_seccomp(struct plan *p)
     };
 }
 
+/* Keys that are checked but that nothing carries out yet: never run with less than was asked for. */
+static int refuse_unsupported(const struct settings *s, struct err *e)
+{
+    const struct {
+        bool asked;
+        const char *key;
+    } keys[] = {
+        { s->strict_hide, "x.filesystem.strictHide" },
+        { s->ask_files, "x.ask.files" },
+        { s->ports_in_count + s->ports_out_count > 0, "x.network.ports" },
+        { s->limits.use_systemd, "x.limits.useSystemd" },
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].asked)
+            return err_set(e, E_INPUT, 0,
+                           "%s: not supported by this version of postern; refusing to run "
+                           "without it",
+                           keys[i].key);
+    return 0;
+}
+
 int plan_build(struct plan *p, const struct plan_request *request, struct err *e)
 {
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
-    if (plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
+    if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0) {
         plan_release(p);

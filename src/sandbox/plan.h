@@ -67,9 +67,12 @@ struct plan {
 
     bool network;               /* some host may be reached, or somebody can be asked */
     bool transparent;
+    bool resolver;              /* a private resolver answers; with transparent only */
     struct netns_options netns; /* arrays owned by the plan */
     struct cgroup_limits limits;
     struct seccomp_choice seccomp;
+    bool flat;                    /* without namespaces; see flat.h */
+    uint16_t http_port, socks_port; /* of the proxy on 127.0.0.1; 0 = those of netns.h */
     bool disabled_layers[LAYERS]; /* --disable-layer, debug builds only */
     bool accepted[LAYERS];        /* --allow-degraded and x.degraded */
     bool required[LAYERS];        /* --require */

@@ -18,7 +18,7 @@ int seccomp_program_get(const struct seccomp_choice *choice, struct seccomp_prog
                         struct err *e)
 {
     CHECK(choice->preset >= 0 && choice->preset < SECCOMP_PRESETS);
-    if (names_any(choice->allow) || names_any(choice->deny)) {
+    if (choice->without_namespaces || names_any(choice->allow) || names_any(choice->deny)) {
         struct sock_filter *filter;
         if (seccomp_rules_compile(choice, &filter, &out->count, e) < 0)
             return -1;

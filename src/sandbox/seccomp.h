@@ -19,6 +19,7 @@ struct seccomp_choice {
     bool nested_user_namespaces; /* allowNestedUserNamespaces: CLONE_NEWUSER and friends are let through */
     bool no_setid;               /* refuse set-id bits */
     bool notify;                 /* false only with filesystem.disabled and all unix sockets allowed, or --disable-layer */
+    bool without_namespaces;     /* see flat.h; compiled at start */
     const char *const *allow, *const *deny; /* NULL-terminated names, or NULL */
 };
 

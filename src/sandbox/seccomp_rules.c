@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/fs.h>
 #include <linux/netlink.h>
 #include <linux/personality.h>
 #include <linux/seccomp.h>
@@ -167,6 +168,14 @@ static const char *const judged_calls[] = {
 };
 enum { JUDGED_CALLS = sizeof judged_calls / sizeof *judged_calls };
 
+/* Judged as well in a run without namespaces: servers must stay on loopback, and no read-only mount
+ * keeps the marks of files. */
+static const char *const flat_judged_calls[] = {
+    "listen", "chmod",    "fchmod",    "fchmodat", "fchmodat2", "chown",     "lchown",
+    "fchown", "fchownat", "utimensat", "utime",    "utimes",    "futimesat",
+};
+enum { FLAT_JUDGED_CALLS = sizeof flat_judged_calls / sizeof *flat_judged_calls };
+
 /* Calls that are refused or judged for some of their arguments only; see the add_ functions. */
 static const char *const partly_calls[] = { "open",      "openat",      "socket", "socketpair",
                                             "clone",     "chmod",       "fchmod", "fchmodat",
@@ -248,7 +257,9 @@ static void add_refusals(struct rules *r)
 {
     for (size_t i = 0; i < REFUSALS; i++) {
         const struct refusal *row = &refusals[i];
-        if (!(row->presets & (1u << r->choice->preset)) ||
+        bool mark =
+            row->os == EOPNOTSUPP && r->choice->without_namespaces; /* no mount keeps them */
+        if ((!(row->presets & (1u << r->choice->preset)) && !mark) ||
             (row->unless_nested && r->choice->nested_user_namespaces))
             continue;
         add(r, SCMP_ACT_ERRNO((uint32_t)row->os), row->name, 0, NULL);
@@ -308,7 +319,10 @@ static void add_modes(struct rules *r)
         const char *name;
         unsigned mode;
     } makers[] = { { "mknod", 1 }, { "mknodat", 2 }, { "creat", 1 } };
-    for (size_t i = 0; r->choice->no_setid && i < sizeof calls / sizeof *calls; i++)
+    /* Without namespaces the warden gets all of these. */
+    for (size_t i = 0;
+         r->choice->no_setid && !r->choice->without_namespaces && i < sizeof calls / sizeof *calls;
+         i++)
         add_for_bits(r, SCMP_ACT_ERRNO(EPERM), calls[i].name, calls[i].mode, S_ISUID | S_ISGID);
     for (size_t i = 0; !r->choice->notify && i < sizeof makers / sizeof *makers; i++) {
         if (r->choice->no_setid)
@@ -373,6 +387,37 @@ static void add_judged(struct rules *r)
 {
     for (size_t i = 0; r->choice->notify && i < JUDGED_CALLS; i++)
         add(r, SCMP_ACT_NOTIFY, judged_calls[i], 0, NULL);
+}
+
+/* TCP through the warden is all of the network: no other protocol, and no connection made by a send.
+ * Marks of files that the warden does not know, and limits of other processes, are left alone. */
+static void add_without_namespaces(struct rules *r)
+{
+    enum { TYPE = 0xf, SMC = 256 };
+    static const uint32_t internet[] = { AF_INET, AF_INET6 };
+    static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET };
+    static const uint32_t file_flags[] = { FS_IOC_SETFLAGS, FS_IOC_SETVERSION, FS_IOC_FSSETXATTR };
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } sends[] = { { "sendto", 3 }, { "sendmsg", 2 }, { "sendmmsg", 3 } };
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < sizeof types / sizeof *types; k++)
+            add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,
+                (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, types[k]) });
+        add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,
+            (struct scmp_arg_cmp[]){ is(0, internet[i]), is(2, SMC) });
+    }
+    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++)
+        add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), sends[i].name, 1,
+            (struct scmp_arg_cmp[]){ has(sends[i].flags, MSG_FASTOPEN) });
+    for (size_t i = 0; i < sizeof file_flags / sizeof *file_flags; i++)
+        add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), "ioctl", 1,
+            (struct scmp_arg_cmp[]){ is(1, file_flags[i]) });
+    add(r, SCMP_ACT_ERRNO(EPERM), "prlimit64", 2,
+        (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0) });
+    for (size_t i = 0; i < FLAT_JUDGED_CALLS; i++)
+        add(r, SCMP_ACT_NOTIFY, flat_judged_calls[i], 0, NULL);
 }
 
 /* x.seccomp.allow and .deny. The preset is silent about what they name. */
@@ -485,6 +530,8 @@ int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filte
     add_sockets(&r);
     add_commands(&r);
     add_judged(&r);
+    if (choice->without_namespaces)
+        add_without_namespaces(&r);
     int result = r.os ? err_set(e, E_SANDBOX, r.os, "layer seccomp: add a rule") : add_own(&r, e);
     if (result == 0)
         result = export(&r, filter, count, e);

@@ -6,5 +6,7 @@
 int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t length);
 int sockop_bind(struct request *q, int socket, uint64_t address, uint32_t length);
 
+int sockop_listen(struct request *q, int socket, int backlog);
+
 /* socket or socketpair of AF_UNIX datagrams: refused unless the kernel watches where they go. */
 int sockop_datagram(struct request *q);

@@ -11,13 +11,16 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 
 struct spawner {
     const struct spawner_setup *setup;
     int orders, failure;
+    pid_t first;
 };
 
 static void answer(const struct spawner *s, enum boss_kind kind, int number, uint32_t tag,
@@ -80,6 +83,37 @@ static void on_order(struct warden *w, void *ctx)
         close(fds[i]);
 }
 
+/* With setup->life: one descriptor for its events and for orders. */
+static void on_either(struct warden *w, void *ctx)
+{
+    struct spawner *s = ctx;
+    const struct spawner_life *life = s->setup->life;
+    struct pollfd polls[] = { { .fd = s->orders, .events = POLLIN },
+                              { .fd = life->events, .events = POLLIN } };
+    if (poll(polls, 2, 0) < 0)
+        return; /* EINTR: we are called again */
+    if (polls[1].revents)
+        life->on_event(life->ctx, s->first);
+    if (polls[0].revents)
+        on_order(w, s);
+}
+
+static int serve(struct spawner *s, struct warden *w, struct err *e)
+{
+    const struct spawner_life *life = s->setup->life;
+    if (!life)
+        return warden_run(w, s->orders, on_order, s, e);
+    AUTO_FD both = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = { .events = EPOLLIN };
+    if (both < 0 || epoll_ctl(both, EPOLL_CTL_ADD, s->orders, &event) < 0 ||
+        epoll_ctl(both, EPOLL_CTL_ADD, life->events, &event) < 0)
+        return err_set(e, E_SANDBOX, errno, "wait for orders");
+    if (warden_run(w, both, on_either, s, e) < 0)
+        return -1;
+    life->on_last(life->ctx, s->first);
+    return 0;
+}
+
 static _Noreturn void fail(const struct spawner *s, const struct err *e)
 {
     struct command_failure f = { .stage = 1, .os = e->os };
@@ -91,11 +125,10 @@ static _Noreturn void fail(const struct spawner *s, const struct err *e)
 
 _Noreturn void spawner_main(const struct spawner_setup *setup)
 {
-    struct spawner s = { setup, setup->orders, setup->failure };
+    struct spawner s = { setup, setup->orders, setup->failure, 0 };
     const struct plan *p = setup->plan;
     struct err e = { 0 };
     struct warden *w = NULL;
-    pid_t pid = 0;
     int listener = -1;
     if (confine_warden(p, setup->ruleset, &e) < 0)
         fail(&s, &e);
@@ -114,6 +147,8 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .unix_bind_count = p->unix_bind_count,
         .all_unix_sockets = p->settings->all_unix_sockets,
         .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
+        .host_network = p->flat,
+        .proxy_ports = { p->http_port, p->socks_port },
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,
         .nested_user_namespaces = p->settings->nested_user_namespaces,
@@ -124,9 +159,9 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     if (warden_new(&options, &w, &e) < 0)
         fail(&s, &e);
     if (setup->first &&
-        command_start(p, setup->filter, setup->first, s.failure, &pid, &listener, &e) < 0)
+        command_start(p, setup->filter, setup->first, s.failure, &s.first, &listener, &e) < 0)
         fail(&s, &e);
-    if (pid && write(setup->born, &pid, sizeof pid) != (ssize_t)sizeof pid)
+    if (s.first && write(setup->born, &s.first, sizeof s.first) != (ssize_t)sizeof s.first)
         _exit(125);
     close(setup->born);
     fd_drop(&s.failure);
@@ -134,7 +169,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         _exit(125);
     if (listener >= 0 && warden_add(w, listener, &e) < 0)
         _exit(125);
-    if (warden_run(w, s.orders, on_order, &s, &e) < 0)
+    if (serve(&s, w, &e) < 0)
         _exit(125);
     _exit(0);
 }

@@ -45,6 +45,10 @@ struct warden_options {
     /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise
      * AF_UNIX datagram sockets are refused, because each sendmsg may name a path. */
     bool unix_datagrams;
+    /* The network is the host's: TCP connections go to these ports of 127.0.0.1 and nowhere else,
+     * servers stay on loopback, and names in the abstract namespace are refused. */
+    bool host_network;
+    uint16_t proxy_ports[2];
     /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
     const char *covered;
     int covered_fd;

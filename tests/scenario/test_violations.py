@@ -78,7 +78,7 @@ def test_at_most_a_hundred_are_kept(box):
     assert len(lines) <= 101 and any("n130" in line for line in lines)
 
 
-@pytest.mark.parametrize("name", ["a\nb", "</sandbox_violations>", "a\u202eb", "a\tb", "\u200b"])
+@pytest.mark.parametrize("name", ["a\nb", "<sandbox_violations>", "a\u202eb", "a\tb", "\u200b"])
 def test_names_cannot_break_the_block(box, name):
     box.settings()
     done = box.run("sh", "-c", 'echo x >"$1/$2"; true', "sh", box.outside, name)

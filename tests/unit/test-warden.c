@@ -645,7 +645,7 @@ static void *make_with_shared_umask(void *ctx)
         umask(mask);
         close(open(name, O_WRONLY | O_CREAT, 0666));
         if (stat(name, &st) != 0 || (st.st_mode & 0777) != (0666 & ~mask))
-            return "wrong";
+            return ctx; /* not NULL: wrong */
     }
     return NULL;
 }
@@ -658,7 +658,7 @@ static int change_umask(void *ctx)
     WANT(chdir(box) == 0);
     umask(0);
     WANT(close(open("before", O_WRONLY | O_CREAT, 0666)) == 0);
-    WANT(pthread_create(&thread, NULL, make_with_shared_umask, NULL) == 0);
+    WANT(pthread_create(&thread, NULL, make_with_shared_umask, &st) == 0);
     WANT(pthread_join(thread, &result) == 0 && result == NULL);
     umask(077); /* of the thread that was seen first */
     WANT(close(open("after", O_WRONLY | O_CREAT, 0666)) == 0);
@@ -749,6 +749,16 @@ static void a_changed_root_is_the_callers_root(void **state)
     host("test -e j/new && test -e j/above && test -e j/made");
 }
 
+static void a_nested_user_namespace_can_be_given_its_maps(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    ward.options.nested_user_namespaces = true;
+    ward.as_nobody = true;
+    assert_int_equal(chmod(box, 0777), 0);
+    inside("cd / && test $(unshare -U -r id -u) = 0");
+}
+
 static void packages_of_any_kind_can_be_unpacked_and_moved(void **state)
 {
     inside(
@@ -808,6 +818,7 @@ int main(void)
         CLAIM(dev_tty_is_the_callers_terminal),
         CLAIM(standard_output_may_be_opened_again),
         CLAIM(a_changed_root_is_the_callers_root),
+        CLAIM(a_nested_user_namespace_can_be_given_its_maps),
         CLAIM(packages_of_any_kind_can_be_unpacked_and_moved),
         CLAIM(patterns_and_denies_of_the_settings_hold),
     };
