@@ -25,7 +25,7 @@ import outer
 PATH = "/usr/local/bin:/usr/bin:/bin"
 TIMEOUT = 30  # a bound for a hang, no claim about speed
 HERE = pathlib.Path(__file__).resolve().parent
-PYTHON = ("/usr/bin/python3", "-I", "-S")
+PYTHON = ("/usr/bin/python3", "-I", "-S", "-B")
 
 # root; somebody without a passwd entry; somebody with one. All but root have no rights at all.
 USERS = {"root": 0, "user": 47110, "named": 5}
