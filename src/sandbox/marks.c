@@ -433,7 +433,7 @@ static int compile_denies(struct plan *p, const struct plan_request *r, struct e
     for (size_t i = 0; i < p->deny_write.count; i++) {
         const struct place *at = &p->deny_write.items[i];
         writes[nw++] = (struct file_rule_path){ at->path, at->rule };
-        if (at->many_links)
+        if (at->many_links && str_starts(str_of(at->rule), STR("filesystem.")))
             say(r, at->rule, at->path, "has more than one hard link; every name of it is denied");
         if (at->exists && !at->is_directory)
             inodes[ni++] = (struct file_rule_inode){ at->device, at->inode, at->rule };

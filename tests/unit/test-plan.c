@@ -50,7 +50,7 @@ static void make_link(const struct world *w, const char *target, const char *nam
 static int set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
-    strncpy(w->root, "/tmp/plan.XXXXXX", sizeof w->root - 1);
+    snprintf(w->root, sizeof w->root, "/tmp/plan.XXXXXX");
     if (!mkdtemp(w->root))
         return -1;
     static const char *const dirs[] = { "tmp", "home", "home/.ssh", "ws", "ws/src", "ws/src/deep", "ws/.git",
