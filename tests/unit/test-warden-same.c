@@ -131,8 +131,8 @@ static void build(void)
     must(symlink("./link-file", "link-chain"));
     must(symlink("/dev/null", "link-null"));
     must(symlink("/proc/self/cwd", "link-proc"));
-    CHECK(getcwd(here, sizeof here));
-    strncat(here, "/dir", sizeof here - strlen(here) - 1);
+    CHECK(getcwd(here, PATH_MAX - 8));
+    snprintf(here + strlen(here), 8, "/dir");
     must(symlink(here, "link-abs"));
     must(mkfifo("fifo", 0644));
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

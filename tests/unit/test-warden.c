@@ -1,6 +1,7 @@
 /* What the warden refuses, tried by a command that knows how it works; and what it must not break. */
 #include "ward.h"
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -240,26 +241,23 @@ static void a_link_cannot_stand_for_a_dangerous_directory(void **state)
 
 static void a_bare_repository_cannot_be_planted(void **state)
 {
-    static const char *const parts[] = { "mkdir %s/objects", "mkdir %s/refs",
-                                         "echo ref: refs/heads/x >%s/HEAD", "echo x >%s/config" };
+    static const char *const parts[][2] = { { "mkdir r", "/objects" },
+                                            { "mkdir r", "/refs" },
+                                            { "echo ref: refs/heads/x >r", "/HEAD" },
+                                            { "echo x >r", "/config" } };
     /* Each order of the four: the last step must fail, and no other. */
     for (int order = 0; order < 24; order++) {
-        AUTO_FREE char *script = mem_get(1000);
+        AUTO_BUF script = { 0 };
         int left[] = { 0, 1, 2, 3 }, n = 4, number = order;
-        snprintf(script, 1000, "mkdir r%d", order);
+        buf_addf(&script, "mkdir r%d", order);
         while (n) {
             int pick = number % n, part = left[pick];
             number /= n;
             left[pick] = left[--n];
-            char step[100], directory[8];
-            snprintf(directory, sizeof directory, "r%d", order);
-            const char *at = strstr(parts[part], "%s");
-            snprintf(step, sizeof step, "%.*s%s%s", (int)(at - parts[part]), parts[part], directory,
-                     at + 2);
-            strncat(script, n ? " && " : " && ! ", 999 - strlen(script));
-            strncat(script, step, 999 - strlen(script));
+            buf_addf(&script, "%s%s%d%s", n ? " && " : " && ! ", parts[part][0], order,
+                     parts[part][1]);
         }
-        inside(script);
+        inside(buf_text(&script));
     }
     host("git init -q --bare real && rm -f real/hooks/*");
     inside(
