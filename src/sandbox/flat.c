@@ -23,7 +23,7 @@ enum { BACKLOG = 1024, WALK_FDS = 16 };
 
 bool flat_is_needed(const struct plan *p, struct flat *f)
 {
-    static const enum layer tried[] = { LAYER_NAMESPACES, LAYER_MOUNT };
+    static const enum layer tried[] = { LAYER_NAMESPACES, LAYER_NET, LAYER_MOUNT };
     *f = (struct flat){ 0 };
     if (!p->accepted[LAYER_NAMESPACES])
         return false;

@@ -242,8 +242,20 @@ static _Noreturn void warden_main(const struct init_setup *s, int terminal)
     spawner_main(&inner);
 }
 
+/* Until there is something to sweep, the signal that ends us does so by itself. */
+static void end_when_told(void)
+{
+    struct sigaction normal = { .sa_handler = SIG_DFL };
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaction(SIGTERM, &normal, NULL);
+    sigprocmask(SIG_UNBLOCK, &mask, NULL);
+}
+
 static int build(const struct init_setup *s, int *terminal, struct err *e)
 {
+    end_when_told();
     if (setsid() < 0)
         return err_set(e, E_SANDBOX, errno, "start a session");
     if (init_close_others(s, e) < 0 || stay_in_charge(e) < 0)

@@ -69,7 +69,8 @@ static int explain_clone(int os, struct err *e)
         "profile, or kernel.unprivileged_userns_clone=0",
         "no more user namespaces: raise user.max_user_namespaces",
     };
-    err_set(e, E_SANDBOX, os, "layer namespaces: %s",
+    err_set(e, E_SANDBOX, os,
+            "layer namespaces: %s; or run without them: --allow-degraded=namespaces",
             os == ENOSPC || os == EUSERS ? cures[1] : cures[0]);
     return -1;
 }

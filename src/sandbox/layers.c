@@ -16,6 +16,7 @@ enum { TRIAL_SECONDS = 10 };
 /* What the lack of a layer means for the grade. */
 enum weight {
     NEEDED, /* off: no run at all */
+    SPACES, /* off: at most a run without namespaces (flat.h), which Landlock must hold */
     STRONG, /* not on: weaker, the owner must accept it */
     SOFT,   /* not on: only limits or convenience */
 };
@@ -25,9 +26,9 @@ static const struct {
     layer_trial *trial;
     enum weight weight;
 } rows[LAYERS] = {
-    [LAYER_NAMESPACES] = { "namespaces", try_namespaces, NEEDED },
-    [LAYER_NET] = { "net", try_net, NEEDED },
-    [LAYER_MOUNT] = { "mount", try_mount, NEEDED },
+    [LAYER_NAMESPACES] = { "namespaces", try_namespaces, SPACES },
+    [LAYER_NET] = { "net", try_net, SPACES },
+    [LAYER_MOUNT] = { "mount", try_mount, SPACES },
     [LAYER_LANDLOCK] = { "landlock", try_landlock, STRONG },
     [LAYER_SECCOMP] = { "seccomp", try_seccomp, NEEDED },
     [LAYER_CAPABILITIES] = { "capabilities", try_capabilities, NEEDED },
@@ -96,15 +97,29 @@ static void try_layer(struct layers *shared, enum layer layer)
         continue;
 }
 
+static char grade_of(const struct layers *l, int layer)
+{
+    const bool off = l->of[layer].state == LAYER_OFF;
+    if (l->of[layer].state == LAYER_ON)
+        return 'A';
+    switch (rows[layer].weight) {
+    case SOFT:
+        return 'B';
+    case STRONG:
+        return 'C';
+    case SPACES:
+        return off && l->of[LAYER_LANDLOCK].state == LAYER_OFF ? 'F' : 'C';
+    case NEEDED:
+        break;
+    }
+    return off ? 'F' : 'C';
+}
+
 static char grade(const struct layers *l)
 {
     char worst = 'A';
     for (int i = 0; i < LAYERS; i++) {
-        if (l->of[i].state == LAYER_ON)
-            continue;
-        char g = rows[i].weight == SOFT                                    ? 'B'
-                 : rows[i].weight == NEEDED && l->of[i].state == LAYER_OFF ? 'F'
-                                                                           : 'C';
+        char g = grade_of(l, i);
         if (g > worst)
             worst = g;
     }

@@ -41,6 +41,13 @@ void layers_print(const struct layers *l, FILE *out, bool colour)
             fprintf(out, "%13s %8s  cure: %s\n", "", "", r->cure);
     }
     fprintf(out, "\nGrade %c: %s.\n", l->grade, grade_text(l->grade));
+    if (l->grade == 'C' &&
+        (l->of[LAYER_NAMESPACES].state == LAYER_OFF || l->of[LAYER_NET].state == LAYER_OFF ||
+         l->of[LAYER_MOUNT].state == LAYER_OFF))
+        fputs("A run without namespaces is possible, held by Landlock, the filter and the proxy "
+              "alone:\n"
+              "postern run --allow-degraded=namespaces; docs/degraded.md says what it lacks.\n",
+              out);
 }
 
 void layers_print_json(const struct layers *l, FILE *out)

@@ -1,6 +1,12 @@
 """Contract 11: nothing weaker without saying so."""
 
+import glob
 import json
+import os
+import shutil
+import signal
+import socket
+import time
 
 import pytest
 
@@ -49,27 +55,257 @@ def test_allow_degraded_changes_nothing_where_the_layer_is_there(box, layer):
     assert done.code != 0 and not (box.ws / "file").exists()
 
 
-def no_user_namespaces(box, *options):
-    """Runs inside a user namespace where no further one may be made."""
-    inner = " ".join(map(str, [*box.options(options), "--", "sh", "-c", "'echo x >file; echo ran'"]))
-    return box.outer("unshare", "-Ur", "sh", "-c", f"echo 0 >/proc/sys/user/max_user_namespaces && exec {inner}")
+# Runs inside a user namespace where no further one may be made.
+REFUSED = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\""
+
+
+def refusing(words):
+    return ["unshare", "-Ur", "sh", "-c", REFUSED, "sh", *words]
+
+
+def without_namespaces(box, script, options=("--allow-degraded=namespaces",), start=False, **more):
+    words = refusing([*box.options(options), "--", "sh", "-c", script])
+    if start:
+        return box.popen(words, **more)
+    done = box.outer(*words, **more)
+    skip_unless_refused(done.err)
+    return done
+
+
+def skip_unless_refused(err):
+    if "cannot create /proc/sys" in err:
+        pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
 
 
 def test_without_user_namespaces_nothing_runs(box):
     box.settings(allow_write=[])
-    done = no_user_namespaces(box)
-    if "max_user_namespaces" in done.err and "cannot create" in done.err:
-        pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
+    done = without_namespaces(box, "echo x >file; echo ran", options=())
     assert (done.code, done.out) == (125, "") and "max_user_namespaces" in done.err
 
 
 def test_without_user_namespaces_and_accepted_the_file_rules_hold(box):
     box.settings(allow_write=[])
-    done = no_user_namespaces(box, "--allow-degraded=namespaces")
-    if "cannot create" in done.err and "max_user_namespaces" in done.err.splitlines()[0]:
-        pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
+    done = without_namespaces(box, "echo x >file; echo ran")
     assert not (box.ws / "file").exists()
-    assert "ran\n" in done.out and "namespaces" in done.err
+    assert "ran\n" in done.out and "layer namespaces is degraded" in done.err
+
+
+@pytest.mark.parametrize("layer", ["namespaces", "net", "mount"])
+def test_a_required_layer_is_not_replaced_by_the_run_without_namespaces(box, layer):
+    done = without_namespaces(box, "echo ran", options=["--allow-degraded=namespaces", f"--require={layer}"])
+    assert (done.code, done.out) == (125, "") and layer in done.err
+
+
+def test_accepting_another_layer_does_not_accept_the_lack_of_namespaces(box):
+    done = without_namespaces(box, "echo ran", options=["--allow-degraded=landlock,net,mount"])
+    assert (done.code, done.out) == (125, "")
+
+
+def test_without_namespaces_the_workspace_is_writable(box):
+    script = "echo one >a && mkdir d && mv a d/b && chmod 640 d/b && touch -d @86400 d/b && cat d/b && rm -r d"
+    assert without_namespaces(box, script).ok() == "one\n"
+
+
+def test_without_namespaces_hidden_files_cannot_be_read(box):
+    secret = box.write("outside/secret", "secret\n")
+    box.write("home/.ssh/id_rsa", "secret\n")
+    box.settings(deny_read=[secret, box.home / ".ssh"])
+    done = without_namespaces(box, f"cat {secret}; cat {box.home}/.ssh/id_rsa; ls {box.home}/.ssh;"
+                                   f" cat /proc/self/root{secret}; ln {secret} here; cat here;"
+                                   f" cat {box.outside}/readable")
+    assert done.out == "readable\n"
+
+
+def test_without_namespaces_nothing_is_written_outside(box):
+    target = box.outside / "readable"
+    before = target.stat()
+    done = without_namespaces(box, f"echo x >{box.outside}/new; echo x >>{target}; rm {target}; mv {target} here;"
+                                   f" chmod 777 {target}; chmod 777 {box.outside}; touch {target};"
+                                   f" ln -s {target} link; chmod 777 link; echo x >link;"
+                                   f" chgrp 0 {target}; exec 5<{target}; chmod 777 /proc/self/fd/5; echo ran")
+    assert "ran\n" in done.out and "link" in "".join(p.name for p in box.ws.iterdir())
+    after = target.stat()
+    assert target.read_text() == "readable\n" and not (box.outside / "new").exists()
+    assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (before.st_mode, before.st_mtime_ns,
+                                                                     before.st_ctime_ns)
+
+
+MARKS = """
+import ctypes, os, sys
+path = sys.argv[1]
+fd = os.open(path, os.O_RDONLY)
+for attempt in (lambda: os.fchmod(fd, 0o777), lambda: os.utime(fd, (1, 1)), lambda: os.utime(path, (1, 1)),
+                lambda: os.fchown(fd, os.getuid(), os.getgid()), lambda: os.lchown(path, os.getuid(), os.getgid()),
+                lambda: os.setxattr(path, "user.x", b"1"), lambda: os.truncate(path, 0)):
+    try:
+        attempt()
+        print("done")
+    except OSError as error:
+        pass
+"""
+
+
+def test_without_namespaces_no_call_changes_marks_of_files_outside(box):
+    script = box.write("ws/marks.py", MARKS)
+    assert without_namespaces(box, f"python3 {script} {box.outside}/readable").ok() == ""
+
+
+def test_without_namespaces_dangerous_names_are_refused(box):
+    box.write("ws/.git/config", "[core]\n")
+    done = without_namespaces(box, "echo x >.git/hooks; mkdir -p .git/hooks; echo x >.git/config; echo x >.bashrc;"
+                                   " chmod 777 .git/config; mkdir -p sub/.git/hooks; echo ran")
+    assert "ran\n" in done.out
+    assert (box.ws / ".git/config").read_text() == "[core]\n" and not (box.ws / ".git/hooks").exists()
+    assert not (box.ws / ".bashrc").exists() and (box.ws / ".git/config").stat().st_mode & 0o777 != 0o777
+
+
+def test_without_namespaces_tmpdir_is_private_and_gone_at_the_end(box):
+    done = without_namespaces(box, 'echo "$TMPDIR"; stat -c %a "$TMPDIR"; mkdir "$TMPDIR/d"; echo x >"$TMPDIR/d/f";'
+                                   ' cat "$TMPDIR/d/f"; chmod 0 "$TMPDIR/d"')
+    place, mode, text = done.ok().splitlines()
+    assert (mode, text) == ("700", "x") and not os.path.exists(place)
+
+
+def test_without_namespaces_devices_and_other_terminals_are_out_of_reach(box):
+    done = without_namespaces(box, "for f in /dev/sd? /dev/vd? /dev/kmsg /dev/mem /dev/pts/* /dev/ptmx; do"
+                                   " head -c1 $f 2>/dev/null; done; echo x >/dev/shm/$$;"
+                                   " echo x >/dev/null && head -c2 /dev/zero | wc -c")
+    assert done.ok() == "2\n"
+
+
+DIRECT = """
+import socket, sys
+port = int(sys.argv[1])
+def tcp(address, family=socket.AF_INET):
+    socket.socket(family).connect((address, port))
+def fast():
+    socket.socket().sendto(b"x", socket.MSG_FASTOPEN, ("127.0.0.1", port))
+attempts = {
+    "loopback": lambda: tcp("127.0.0.1"), "any": lambda: tcp("0.0.0.0"), "other loopback": lambda: tcp("127.0.0.2"),
+    "far": lambda: tcp("198.51.100.1"), "mapped": lambda: tcp("::ffff:127.0.0.1", socket.AF_INET6),
+    "ip6": lambda: tcp("::1", socket.AF_INET6), "fast open": fast,
+    "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "udp6": lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
+    "raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1),
+    "mptcp": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262),
+    "server for all": lambda: socket.socket().bind(("0.0.0.0", 0)),
+    "server without a name": lambda: socket.socket().listen(),
+    "abstract": lambda: socket.socket(socket.AF_UNIX).connect("\\0postern-scenario"),
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+        print(name)
+    except OSError:
+        pass
+"""
+
+
+def test_without_namespaces_nothing_gets_round_the_proxy(box, echo):
+    script = box.write("ws/direct.py", DIRECT)
+    with socket.socket(socket.AF_UNIX) as host:
+        host.bind("\0postern-scenario")
+        host.listen()
+        assert without_namespaces(box, f"python3 {script} {echo.port}").ok() == ""
+    assert echo.connections == []
+
+
+def test_without_namespaces_the_proxy_serves_what_is_allowed_and_nothing_else(box, web):
+    box.settings(allowed=["localhost"])
+    done = without_namespaces(box, f"curl -sS --noproxy '' http://localhost:{web.port}/;"
+                                   " curl -sS --noproxy '' -o /dev/null -w '%{http_code}' http://other.example/")
+    assert done.ok().endswith("403") and len(web.seen) == 1
+
+
+def test_without_namespaces_a_server_of_the_command_stays_on_loopback(box):
+    script = box.write("ws/server.py", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen();"
+                                       " print('listens')")
+    assert without_namespaces(box, f"python3 {script}").ok() == "listens\n"
+
+
+def test_without_namespaces_other_processes_cannot_be_touched(box):
+    victim = box.popen(["sleep", "60"])
+    done = without_namespaces(box, f"kill -9 {victim.pid}; cat /proc/{victim.pid}/environ; prlimit --pid {victim.pid}"
+                                   " --cpu=1:1; echo ran")
+    assert done.out == "ran\n" and victim.poll() is None
+
+
+def test_without_namespaces_the_exit_status_and_signals_come_through(box):
+    assert without_namespaces(box, "exit 7").code == 7
+    assert without_namespaces(box, "kill -TERM $$").code == 128 + 15
+
+
+def inside_pids(box, mark):
+    """Processes outside the sandbox's control that carry our mark in their environment."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and mark in open(f"/proc/{entry}/environ", "rb").read():
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+def nothing_left(box, mark):
+    deadline = time.monotonic() + 20  # a bound for a hang, no claim about speed
+    while inside_pids(box, mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return inside_pids(box, mark) == []
+
+
+STAY = "setsid sleep 60 & (setsid sleep 60 &); (trap '' TERM HUP; setsid sh -c 'sleep 60; :' &); "
+
+
+def test_without_namespaces_nothing_is_left_when_the_command_ends(box):
+    mark = b"MARK=" + os.urandom(8).hex().encode()
+    assert without_namespaces(box, STAY + "exit 3", env={"MARK": mark[5:].decode()}).code == 3
+    assert inside_pids(box, mark) == []
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "keeper", "warden"])
+def test_without_namespaces_nothing_is_left_when_a_process_of_ours_is_killed(box, victim):
+    mark = b"MARK=" + os.urandom(8).hex().encode()
+    child = without_namespaces(box, STAY + "echo up; sleep 60", start=True, env={"MARK": mark[5:].decode()})
+    if box.line(child) != "up":
+        pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
+    chain = [child.pid]
+    for _ in range(2):
+        chain.append(int(open(f"/proc/{chain[-1]}/task/{chain[-1]}/children").read().split()[0]))
+    os.kill(chain[["supervisor", "keeper", "warden"].index(victim)], signal.SIGKILL)
+    box.finish(child)
+    assert nothing_left(box, mark)
+    for place in glob.glob("/tmp/postern.??????"):  # what a killed supervisor leaves behind
+        if victim == "supervisor" and os.stat(place).st_uid == box.user.pw_uid:
+            shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("name, parts", [
+    ("x.filesystem.noExec", {"x": {"filesystem": {"noExec": ["{ws}"]}}}),
+    ("x.filesystem.readOnlyBind", {"x": {"filesystem": {"readOnlyBind": [{"host": "/etc/hostname", "inside": "/etc/hosts"}]}}}),
+    ("filesystem.denyRead[0]", {"deny_read": ["{ws}/secret"]}),
+    ("allowNestedUserNamespaces", {"allowNestedUserNamespaces": True}),
+    ("x.seccomp.allow", {"x": {"seccomp": {"allow": ["socket"]}}}),
+])
+def test_without_namespaces_what_needs_a_mount_is_refused_by_name(box, name, parts):
+    box.write("ws/secret", "secret\n")
+    box.settings(**json.loads(json.dumps(parts).replace("{ws}", str(box.ws))))
+    done = without_namespaces(box, "echo ran")
+    assert (done.code, done.out) == (125, "") and name in done.err
+
+
+def test_without_namespaces_the_audit_log_names_what_is_missing(box):
+    log = box.etc / "audit.jsonl"
+    without_namespaces(box, "true", options=["--allow-degraded=namespaces", "--audit-file", log]).ok()
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    degraded = {r["layer"] for r in records if r["kind"] == "degraded"}
+    assert {"namespaces", "net", "mount"} <= degraded
+
+
+def test_doctor_says_that_there_is_a_run_without_namespaces(box):
+    done = box.outer(*refusing([box.program, "doctor"]))
+    skip_unless_refused(done.err)
+    assert done.code == 1 and "Grade C" in done.out and "--allow-degraded=namespaces" in done.out
 
 
 def test_doctor_prints_every_layer(box):
