@@ -32,9 +32,11 @@ def paths_in(text):
 
 
 def exists(path):
-    if "<" in path:
+    if "<" in path or "NAME" in path:
         return True  # a word to be filled in
-    return any(ROOT.glob(path)) if "*" in path else (ROOT / path).exists()
+    if "*" in path:
+        return any(ROOT.glob(path))
+    return (ROOT / path).exists() or (ROOT / f"{path}.c").exists()  # a program by its name in the build
 
 
 @pytest.mark.parametrize("name", TEXTS)
