@@ -176,9 +176,8 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
         return err_set(e, E_SANDBOX, errno, "start the command: make a socket pair");
     AUTO_FD ours = pair[0], theirs = pair[1];
     /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
-    struct clone_args how = { .flags = p->flat ? 0 : CLONE_PARENT,
-                              .exit_signal = p->flat ? SIGCHLD : 0 };
-    long child = syscall(SYS_clone3, &how, sizeof how);
+    struct clone_args how = { .flags = CLONE_PARENT };
+    long child = p->flat ? fork() : syscall(SYS_clone3, &how, sizeof how);
     if (child < 0)
         return err_set(e, E_SANDBOX, errno, "start the command: fork");
     if (child == 0)

@@ -80,8 +80,6 @@ static int clone_init(struct launch *l, const struct launch_request *r,
 {
     uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                       CLONE_NEWUTS | CLONE_NEWCGROUP;
-    if (r->flat)
-        spaces = 0;
     if (r->plan->disabled_layers[LAYER_NET])
         spaces &= ~(uint64_t)CLONE_NEWNET;
     int pidfd = -1;
@@ -100,16 +98,23 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .report = inner->report,
                                 .failure = inner->failure,
                                 .ruleset = inner->ruleset };
-    long pid = syscall(SYS_clone3, &how, sizeof how);
+    /* Container profiles that refuse namespaces refuse clone3 as a whole. */
+    long pid = r->flat ? fork() : syscall(SYS_clone3, &how, sizeof how);
     if (pid < 0)
-        return explain_clone(errno, e);
+        return r->flat ? err_set(e, E_SANDBOX, errno, "start the sandbox")
+                       : explain_clone(errno, e);
     if (pid == 0 && r->flat)
         flat_main(&setup);
     if (pid == 0)
         init_main(&setup);
     l->init = (pid_t)pid;
-    l->pidfd = pidfd;
-    return 0;
+    l->pidfd = r->flat ? (int)syscall(SYS_pidfd_open, pid, 0) : pidfd;
+    if (l->pidfd >= 0)
+        return 0;
+    err_set(e, E_SANDBOX, errno, "watch the sandbox");
+    kill(l->init, SIGKILL);
+    waitpid(l->init, NULL, 0);
+    return -1;
 }
 
 static int limit(struct launch *l, const struct launch_request *r, struct err *e)

@@ -1,5 +1,6 @@
 """Contract 11: nothing weaker without saying so."""
 
+import errno
 import glob
 import json
 import os
@@ -9,6 +10,8 @@ import socket
 import time
 
 import pytest
+
+from test_doctor import load_filter
 
 LAYERS = ["namespaces", "net", "mount", "landlock", "seccomp", "capabilities", "cgroup", "rlimit", "proxy",
           "transparent", "keyring"]
@@ -77,6 +80,28 @@ def skip_unless_refused(err):
         pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
 
 
+def inside_pids(box, mark):
+    """Processes outside the sandbox's control that carry our mark in their environment."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and mark in open(f"/proc/{entry}/environ", "rb").read():
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+def nothing_left(box, mark):
+    deadline = time.monotonic() + 20  # a bound for a hang, no claim about speed
+    while inside_pids(box, mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return inside_pids(box, mark) == []
+
+
+STAY = "setsid sleep 60 & (setsid sleep 60 &); (trap '' TERM HUP; setsid sh -c 'sleep 60; :' &); "
+
+
 def test_without_user_namespaces_nothing_runs(box):
     box.settings(allow_write=[])
     done = without_namespaces(box, "echo x >file; echo ran", options=())
@@ -88,6 +113,18 @@ def test_without_user_namespaces_and_accepted_the_file_rules_hold(box):
     done = without_namespaces(box, "echo x >file; echo ran")
     assert not (box.ws / "file").exists()
     assert "ran\n" in done.out and "layer namespaces is degraded" in done.err
+
+
+def test_below_a_container_filter_that_refuses_namespaces_the_run_without_them_works(box, web):
+    """As the usual profiles do it: EPERM for the flag, ENOSYS for a call whose flags cannot be seen."""
+    new_user = 0x10000000
+    rules = [("unshare", errno.EPERM, []), ("clone", errno.EPERM, [(0, 7, new_user, new_user)]),
+             ("clone3", errno.ENOSYS, [])]
+    box.settings(allowed=["localhost"])
+    script = f"echo one >file && cat file; echo x >{box.outside}/new; curl -sS --noproxy '' http://localhost:{web.port}/"
+    done = box.run("sh", "-c", script, options=["--allow-degraded=namespaces"], preexec_fn=lambda: load_filter(rules))
+    assert done.ok().startswith("one\n") and "layer namespaces is degraded" in done.err
+    assert len(web.seen) == 1 and not (box.outside / "new").exists()
 
 
 @pytest.mark.parametrize("layer", ["namespaces", "net", "mount"])
@@ -148,6 +185,47 @@ for attempt in (lambda: os.fchmod(fd, 0o777), lambda: os.utime(fd, (1, 1)), lamb
 def test_without_namespaces_no_call_changes_marks_of_files_outside(box):
     script = box.write("ws/marks.py", MARKS)
     assert without_namespaces(box, f"python3 {script} {box.outside}/readable").ok() == ""
+
+
+def test_without_namespaces_no_way_through_proc_leads_to_files_outside(box):
+    other = box.popen(["sleep", "60"], cwd=box.outside)
+    done = without_namespaces(box, f"cat /proc/{other.pid}/cwd/readable; chmod 777 /proc/{other.pid}/cwd/readable;"
+                                   f" echo x >/proc/{other.pid}/cwd/new; chmod 777 /proc/$PPID/cwd/../outside/readable;"
+                                   " cat /proc/$PPID/environ; echo 1 >/proc/$PPID/oom_score_adj; echo ran")
+    assert done.out == "ran\n" and sorted(os.listdir(box.outside)) == ["readable"]
+    assert (box.outside / "readable").stat().st_mode & 0o777 != 0o777
+
+
+def test_without_namespaces_links_lead_the_marks_of_no_other_file_astray(box):
+    box.write("ws/own", "own\n")
+    done = without_namespaces(box, f"ln -s own good && chmod 604 good && ln -s {box.outside}/readable bad;"
+                                   " chmod 604 bad; touch -h -d @1 good; chown -h $(id -u) good; echo ran")
+    assert done.out == "ran\n" and (box.ws / "own").stat().st_mode & 0o777 == 0o604
+    assert (box.ws / "good").lstat().st_mtime == 1 and (box.ws / "own").stat().st_mtime != 1
+    assert (box.outside / "readable").stat().st_mode & 0o777 != 0o604
+
+
+def test_without_namespaces_set_id_bits_are_refused_when_the_settings_say_so(box):
+    box.settings(x={"filesystem": {"noSetid": True}})
+    box.write("ws/program", "", mode=0o755)
+    done = without_namespaces(box, "chmod u+s program; chmod 2755 program; echo ran")
+    assert done.out == "ran\n" and (box.ws / "program").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_without_namespaces_signals_reach_the_command(box, number, status):
+    child = without_namespaces(box, STAY + "echo up; sleep 60", start=True)
+    if box.line(child) != "up":
+        pytest.skip("this kernel does not let a namespace owner set max_user_namespaces")
+    os.kill(child.pid, number)
+    assert box.finish(child).code == status
+
+
+def test_without_namespaces_the_time_limit_ends_what_ignores_signals(box):
+    mark = b"MARK=" + os.urandom(8).hex().encode()
+    box.settings(x={"limits": {"wall": 1}})
+    done = without_namespaces(box, "trap '' TERM; " + STAY + "sleep 60; sleep 60", env={"MARK": mark[5:].decode()})
+    assert done.code == 124 and inside_pids(box, mark) == []
 
 
 def test_without_namespaces_dangerous_names_are_refused(box):
@@ -233,28 +311,6 @@ def test_without_namespaces_other_processes_cannot_be_touched(box):
 def test_without_namespaces_the_exit_status_and_signals_come_through(box):
     assert without_namespaces(box, "exit 7").code == 7
     assert without_namespaces(box, "kill -TERM $$").code == 128 + 15
-
-
-def inside_pids(box, mark):
-    """Processes outside the sandbox's control that carry our mark in their environment."""
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            if entry.isdigit() and mark in open(f"/proc/{entry}/environ", "rb").read():
-                found.append(int(entry))
-        except OSError:
-            pass
-    return found
-
-
-def nothing_left(box, mark):
-    deadline = time.monotonic() + 20  # a bound for a hang, no claim about speed
-    while inside_pids(box, mark) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return inside_pids(box, mark) == []
-
-
-STAY = "setsid sleep 60 & (setsid sleep 60 &); (trap '' TERM HUP; setsid sh -c 'sleep 60; :' &); "
 
 
 def test_without_namespaces_nothing_is_left_when_the_command_ends(box):
