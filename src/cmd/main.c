@@ -36,8 +36,9 @@ static void help(FILE *out)
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].help)
             fprintf(out, "  %-10s %s\n", rows[i].name, rows[i].help);
-    fprintf(out, "\nOptions:\n  -h, --help     this text\n  -V, --version  the version\n\n"
-                 "`postern COMMAND --help` tells more; so do the manual pages (man postern-run).\n");
+    fprintf(out,
+            "\nOptions:\n  -h, --help     this text\n  -V, --version  the version\n\n"
+            "`postern COMMAND --help` tells more; so do the manual pages (man postern-run).\n");
 }
 
 /* The loader's variables would run code of the caller's choosing in a program that holds rights. */

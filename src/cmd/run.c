@@ -131,8 +131,10 @@ static void list_own_files(struct run *r)
     project_rules_folder(&r->rules_directory, getenv("XDG_CONFIG_HOME"), home);
     if (home && home[0] == '/')
         buf_addf(&r->default_file, "%s/.srt-settings.json", home);
-    const char *const files[] = { r->options.settings, buf_text(&r->default_file), r->self,
-                                  r->engine, buf_text(&r->rules_directory), r->options.audit_file };
+    const char *const files[] = {
+        r->options.settings, buf_text(&r->default_file),    r->self,
+        r->engine,           buf_text(&r->rules_directory), r->options.audit_file
+    };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (files[i] && files[i][0])
             r->own_files[r->own_file_count++] = absolute(files[i]);
@@ -349,10 +351,11 @@ static int check_audit_file(const struct run *r, struct err *e)
         return err_set(e, E_INPUT, errno, "--audit-file: the directory '%s'", path);
     for (size_t i = 0; i < rules->write_root_count; i++)
         if (path_is_beneath(str_of(real), str_of(rules->write_roots[i].path)))
-            return err_set(e, E_INPUT, 0,
-                           "--audit-file: '%s' lies inside the allowed write path '%s'; put the log "
-                           "where the command cannot write",
-                           r->options.audit_file, rules->write_roots[i].path);
+            return err_set(
+                e, E_INPUT, 0,
+                "--audit-file: '%s' lies inside the allowed write path '%s'; put the log "
+                "where the command cannot write",
+                r->options.audit_file, rules->write_roots[i].path);
     return 0;
 }
 

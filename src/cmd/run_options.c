@@ -9,7 +9,8 @@
 typedef bool take_value(struct run_options *o, struct str value, const char *text);
 
 struct option_row {
-    const char *letter, *name, *value; /* value NULL = a switch; "=" in front: only as --name=VALUE */
+    const char *letter, *name,
+        *value; /* value NULL = a switch; "=" in front: only as --name=VALUE */
     const char *help;
     take_value *take;
 };
@@ -199,8 +200,8 @@ static const struct option_row rows[] = {
     { NULL, "--control-fd", "N", "live settings updates from descriptor N", take_control },
     { NULL, "--audit-file", "PATH", "append the audit log to PATH", take_audit_file },
     { NULL, "--audit-fd", "N", "write the audit log to descriptor N", take_audit_fd },
-    { NULL, "--violations", "stderr|none|fd:N", "where refused things are listed at exit (N open for writing)",
-      take_violations },
+    { NULL, "--violations", "stderr|none|fd:N",
+      "where refused things are listed at exit (N open for writing)", take_violations },
     { NULL, "--require", "LAYER,...", "refuse to run unless these layers are active",
       take_required },
     { NULL, "--allow-degraded", "LAYER,...", "run although these layers are missing",
@@ -250,9 +251,10 @@ static int take_option(int argc, char **argv, int *at, struct run_options *o, in
     }
     const struct option_row *row = find_row(name);
     if (!row)
-        return err_set(e, E_INPUT, 0,
-                       "unknown option '%.*s' (put -- in front of a command that begins with a dash)",
-                       STR_ARGS(name));
+        return err_set(
+            e, E_INPUT, 0,
+            "unknown option '%.*s' (put -- in front of a command that begins with a dash)",
+            STR_ARGS(name));
     if (row->value && row->value[0] != '=' && !text) {
         if (*at + 1 >= argc)
             return err_set(e, E_INPUT, 0, "%.*s needs a value: %s", STR_ARGS(name), row->value);
@@ -289,10 +291,11 @@ int run_options_parse(int argc, char **argv, struct run_options *out, int *exit_
 
 void run_options_help(void)
 {
-    printf("Usage: postern run [OPTIONS] [--] COMMAND [ARGUMENTS]\n"
-           "       postern run [OPTIONS] -c 'SHELL STRING'\n\n"
-           "Runs a command in a sandbox: it reads what the settings leave visible, writes only where\n"
-           "they allow, and reaches only the hosts they name.\n\nOptions:\n");
+    printf(
+        "Usage: postern run [OPTIONS] [--] COMMAND [ARGUMENTS]\n"
+        "       postern run [OPTIONS] -c 'SHELL STRING'\n\n"
+        "Runs a command in a sandbox: it reads what the settings leave visible, writes only where\n"
+        "they allow, and reaches only the hosts they name.\n\nOptions:\n");
     for (size_t i = 0; i < ROWS; i++) {
         char left[64];
         const char *value = rows[i].value ? rows[i].value : "";
@@ -303,10 +306,12 @@ void run_options_help(void)
                (int)(42 > strlen(left) + strlen(value) ? 42 - strlen(left) - strlen(value) : 0), "",
                rows[i].help);
     }
-    printf("\nExit status: the command's own; 128+N when signal N ended it; 126/127 when it cannot be\n"
-           "executed or found; 1 bad settings; 2 bad usage; 124 time limit; 125 the sandbox cannot\n"
-           "be built (the message names the layer).\n"
-           "\nLayers: namespaces net mount landlock seccomp capabilities cgroup rlimit proxy\n"
-           "        transparent keyring\n"
-           "Manual: man postern-run. Settings: docs/settings.md.\n");
+    printf(
+        "\nExit status: the command's own; 128+N when signal N ended it; 126/127 when it cannot "
+        "be\n"
+        "executed or found; 1 bad settings; 2 bad usage; 124 time limit; 125 the sandbox cannot\n"
+        "be built (the message names the layer).\n"
+        "\nLayers: namespaces net mount landlock seccomp capabilities cgroup rlimit proxy\n"
+        "        transparent keyring\n"
+        "Manual: man postern-run. Settings: docs/settings.md.\n");
 }

@@ -96,10 +96,9 @@ int asking_new(const struct supervision *s, const char *run_id, struct record *r
 {
     struct asking *a = mem_get(sizeof *a);
     *out = a;
-    *a = (struct asking){ .asked = s,
-                          .policy = &s->plan->settings->egress,
-                          .record = record,
-                          .proxy = proxy };
+    *a = (struct asking){
+        .asked = s, .policy = &s->plan->settings->egress, .record = record, .proxy = proxy
+    };
     if (open_rules(a, e) < 0)
         return -1;
     struct prompt_options options = {
@@ -152,8 +151,7 @@ void asking_frame(struct asking *a, const struct json *frame, struct watch *watc
         send_answer(a, id, false, "permission prompt failed");
         return;
     }
-    enum questions_result result =
-        prompt_ask(a->prompt, &question, a->policy, id, now_ms, &why);
+    enum questions_result result = prompt_ask(a->prompt, &question, a->policy, id, now_ms, &why);
     if (result != QUESTIONS_WAIT)
         send_answer(a, id, result == QUESTIONS_ALLOWED, why);
 }

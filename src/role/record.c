@@ -41,8 +41,7 @@ void record_start(struct record *r, const struct plan *p, const struct launch *l
 
 static bool is_socket_call(const char *call)
 {
-    return strcmp(call, "connect") == 0 || strcmp(call, "bind") == 0 ||
-           strcmp(call, "sendto") == 0;
+    return strcmp(call, "connect") == 0 || strcmp(call, "bind") == 0 || strcmp(call, "sendto") == 0;
 }
 
 void record_call(struct record *r, const struct warden_report *report)

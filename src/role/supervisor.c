@@ -11,6 +11,7 @@
 #include "role/steering.h"
 #include "sandbox/egress_process.h"
 #include "sandbox/env.h"
+#include "sandbox/landlock.h"
 #include "sandbox/launch.h"
 #include "sandbox/pty.h"
 
@@ -27,8 +28,8 @@
 enum { SECOND_SIGNAL_MS = 2000, WALL_GRACE_MS = 5000, DRAIN_MS = 2000, POLLS_MAX = 48 };
 
 /* Signals that go on to the command (contract 1.3). */
-static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
-                                 SIGWINCH, SIGTSTP, SIGCONT };
+static const int forwarded[] = { SIGINT,  SIGTERM,  SIGHUP,  SIGQUIT, SIGUSR1,
+                                 SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT };
 enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
 
 struct supervisor {
@@ -42,7 +43,7 @@ struct supervisor {
     struct steering *steering; /* --control-fd */
     struct pty *pty;
     int signals;
-    bool ended;        /* the first command has ended */
+    bool ended; /* the first command has ended */
     int wait_status;
     struct rusage usage;
     int64_t first_signal_ms; /* of SIGINT or SIGTERM, 0 = none yet */
@@ -376,8 +377,8 @@ static bool turn(struct supervisor *s)
 static int exit_status(const struct supervisor *s)
 {
     bool by_signal = s->last_signal == SIGINT || s->last_signal == SIGTERM;
-    int status = WIFSIGNALED(s->wait_status) ? 128 + WTERMSIG(s->wait_status)
-                                             : WEXITSTATUS(s->wait_status);
+    int status =
+        WIFSIGNALED(s->wait_status) ? 128 + WTERMSIG(s->wait_status) : WEXITSTATUS(s->wait_status);
     if (steering_failed(s->steering))
         return 1;
     if (s->wall_hit)
@@ -500,6 +501,11 @@ static int judge_layers(struct supervisor *s, struct err *e)
         snprintf(s->launch.degraded_why[LAYER_CGROUP], sizeof s->launch.degraded_why[0],
                  "no control group for memory, pids or cpu here; limits hold per process only");
     }
+    if (landlock_abi() == 0 && !p->disabled_layers[LAYER_LANDLOCK]) {
+        s->launch.degraded[LAYER_LANDLOCK] = true;
+        snprintf(s->launch.degraded_why[LAYER_LANDLOCK], sizeof s->launch.degraded_why[0],
+                 "this kernel has no Landlock");
+    }
     for (int i = 0; i < LAYERS; i++) {
         bool off = p->disabled_layers[i] || (i == LAYER_TRANSPARENT && !p->transparent) ||
                    (i == LAYER_PROXY && s->proxy_failed);
@@ -536,8 +542,9 @@ int supervise(const struct supervision *asked, struct err *e)
 {
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
     const struct plan *p = asked->plan;
-    s.launch = (struct launch){ .pidfd = -1, .boss = -1, .orders = -1, .report = -1,
-                                .failure = -1, .pty = -1 };
+    s.launch = (struct launch){
+        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
+    };
     egress_process_init(&s.proxy);
     block_signals();
     if (open_parts(&s, e) < 0)

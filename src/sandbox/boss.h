@@ -21,6 +21,7 @@ enum boss_kind {
     /* init -> supervisor */
     BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
     BOSS_PTY,       /* the pty master rides along */
+    BOSS_READY,     /* everything inside stands */
     BOSS_DEGRADED,  /* number = enum layer; body = why */
     BOSS_EXITED,    /* number = wait status; tag = pid inside, 0 = the first command; usage is filled */
     BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */

@@ -221,7 +221,8 @@ int confine_open(const struct plan *p, int *ruleset, struct err *e)
                    : err_set(e, E_SANDBOX, ENOSYS,
                              "layer landlock: this kernel has no Landlock (5.13 or newer, and in "
                              "lsm=); --allow-degraded=landlock runs without it");
-    struct landlock_wants wants = { .files = LL_READ | LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK };
+    struct landlock_wants wants = { .files = LL_READ | LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK,
+                                    .scopes = LL_SCOPE_ABSTRACT_UNIX };
     *ruleset = landlock_ruleset(abi, wants, e);
     return *ruleset < 0 ? err_while(e, "layer landlock") : 0;
 }
@@ -256,7 +257,7 @@ int confine_command(const struct plan *p, struct err *e)
         return 0;
     struct landlock_wants wants = { .scopes = LL_SCOPE_ABSTRACT_UNIX | LL_SCOPE_SIGNAL };
     if (!p->settings->filesystem_disabled) {
-        wants.files = LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK;
+        wants.files = LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK | LL_RESOLVE_UNIX;
         wants.net = LL_CONNECT_TCP;
     }
     struct landlock_wants granted = landlock_granted(abi, wants);

@@ -27,7 +27,7 @@ int cover_init(struct cover *c, const struct plan *p, int stash, struct err *e)
     *c = (struct cover){ .notify = -1, .stash = stash };
     for (size_t i = 0; i < p->hidden_count; i++) {
         const struct plan_hidden *h = &p->hidden[i];
-        if (!h->parent_writable || h->is_directory)
+        if (!h->parent_writable)
             continue;
         if (c->notify < 0)
             c->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -62,19 +62,18 @@ int cover_fd(const struct cover *c)
     return c->notify;
 }
 
-/* Still our cover, or nothing there: a plain file of another device than the cover's is a new one. */
-static bool is_open_again(const struct cover *c, const char *path)
+/* Our cover is a mount of its own; what the host has put there is on the directory's device. */
+static bool is_open_again(const char *path)
 {
-    struct stat now, ours;
-    if (lstat(path, &now) < 0)
-        return false;
-    return fstat(c->stash, &ours) < 0 || now.st_dev != ours.st_dev;
+    struct stat now, around;
+    AUTO_FREE char *directory = str_dup(directory_of(path));
+    return lstat(path, &now) == 0 && stat(directory, &around) == 0 && now.st_dev == around.st_dev;
 }
 
 static bool cover_place(const struct cover *c, const struct cover_place *at)
 {
     struct err e;
-    if (!is_open_again(c, at->path))
+    if (!is_open_again(at->path))
         return false;
     if (mounts_cover(c->stash, at->path, &e) < 0) {
         log_error("%s", e.text);
@@ -97,6 +96,7 @@ bool cover_next(struct cover *c, char *path, size_t room)
         memcpy(&event, c->waiting + c->at, sizeof event);
         const char *name = event.len ? c->waiting + c->at + sizeof event : "";
         c->at += sizeof event + event.len;
+        bool covered = false;
         for (size_t i = 0; i < c->count; i++) {
             struct str whole = str_of(c->places[i].path);
             struct str last = str_skip(whole, (size_t)str_last_index(whole, '/') + 1);
@@ -104,8 +104,10 @@ bool cover_next(struct cover *c, char *path, size_t room)
                          (event.wd == c->places[i].watch && str_eq(last, str_of(name)));
             if (meant && cover_place(c, &c->places[i])) {
                 snprintf(path, room, "%s", c->places[i].path);
-                return true;
+                covered = true;
             }
         }
+        if (covered)
+            return true;
     }
 }

@@ -1,4 +1,4 @@
-/* Mode, owner and times of what exists: judged by name like writes, where no read-only mount does it. */
+/* Mode, owner and times of what exists: judged by name like writes. */
 #include "sandbox/fileops.h"
 
 #include "base/fd.h"

@@ -240,6 +240,26 @@ static int open_nameless(struct request *q, int dirfd, const char *path, int fla
     return fd < 0 ? errno : give(q, fd, flags);
 }
 
+/* A dangerous name that is a link is denied like a file of that name: what it leads to would be read
+ * by that name (T38). Other links are judged by what they lead to. */
+static int judge_link(struct request *q, int dirfd, const char *path)
+{
+    AUTO_PLACE at = PLACE_NONE;
+    struct stat st;
+    struct deed d = { .operation = FILE_WRITE, .place = &at };
+    int os = place_find_parent(q, dirfd, path, &at);
+    if (os || !at.is_plain || at.ends_in_slash ||
+        fstatat(at.parent, at.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode) ||
+        is_proc(q->w, at.parent, st.st_dev))
+        return 0; /* opening it says what is wrong with it */
+    os = pathname_of_place(q->w, &at, &d.path);
+    if (os || file_rules_place(q->w->options.rules, pathname_str(&d.path)) == FILE_OUTSIDE)
+        return os;
+    d.facts.device = st.st_dev;
+    d.facts.inode = st.st_ino;
+    return deed_judge(q, &d);
+}
+
 int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_t mode)
 {
     char path[PATH_MAX];
@@ -262,6 +282,8 @@ int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_
         return os;
     }
     bool follow = !(flags & O_NOFOLLOW) && !((flags & O_CREAT) && exclusive);
+    if (follow && !is_read_only(flags) && (os = judge_link(q, dirfd, path)) != 0)
+        return os;
     for (int i = 0; i < ATTEMPTS; i++) {
         AUTO_PLACE at = PLACE_NONE;
         os = place_find_object(q, dirfd, path, follow, &at);
@@ -286,7 +308,8 @@ int fileop_truncate(struct request *q, uint64_t address, int64_t length)
     if (length < 0)
         return EINVAL;
     int os = tracee_read_path(q, address, path);
-    if (os || (os = place_find_object(q, AT_FDCWD, path, true, &at)) != 0)
+    if (os || (os = judge_link(q, AT_FDCWD, path)) != 0 ||
+        (os = place_find_object(q, AT_FDCWD, path, true, &at)) != 0)
         return os;
     if (at.object < 0)
         return ENOENT;

@@ -196,6 +196,7 @@ int init_wait_for_go(const struct init_setup *s, struct err *e)
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
     size_t fd_count;
+    tell_boss(s->boss, BOSS_READY, 0, STR(""), NULL, 0);
     if (boss_receive(s->boss, &m, fds, &fd_count, e) < 0)
         return -1;
     if (m.kind != BOSS_GO)
@@ -387,8 +388,9 @@ static int build(struct init *i, struct err *e)
 
 _Noreturn void init_main(const struct init_setup *setup)
 {
-    struct init i = { .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1,
-                      .covered_fd = -1 };
+    struct init i = {
+        .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1, .covered_fd = -1
+    };
     struct err e = { 0 };
     int born[2];
     if (build(&i, &e) < 0)

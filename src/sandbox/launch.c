@@ -144,8 +144,7 @@ static void take_degraded(struct launch *l, const struct boss_message *m)
 }
 
 /* One message while the inside is being built. 1 = go on, -1 = it failed. */
-static int take_building(struct launch *l, const struct launch_request *r, bool *listening,
-                         bool *has_pty, struct err *e)
+static int take_building(struct launch *l, bool *ready, struct err *e)
 {
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
@@ -157,16 +156,17 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
             l->listeners[i] =
                 (struct netns_listener){ (enum netns_listener_kind)m.body[i], fds[i] };
         l->listener_count = fd_count;
-        *listening = true;
         return 1;
     }
     if (m.kind == BOSS_PTY && fd_count == 1) {
         l->pty = fds[0];
-        *has_pty = true;
         return 1;
     }
     for (size_t i = 0; i < fd_count; i++)
         close(fds[i]);
+    *ready = m.kind == BOSS_READY;
+    if (*ready)
+        return 1;
     if (m.kind == BOSS_DEGRADED)
         return take_degraded(l, &m), 1;
     if (m.kind == BOSS_FAILED) {
@@ -174,7 +174,6 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
         e->os = m.number;
         return -1;
     }
-    (void)r;
     return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
 }
 
@@ -183,11 +182,11 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
 {
     AUTO_FD ruleset = fd_take(&inner->ruleset);
     inner_drop(inner); /* so that the end of init is the end of our sockets */
-    bool listening = r->flat || r->plan->disabled_layers[LAYER_NET], has_pty = !r->terminal;
+    bool ready = false;
     if (limit(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
-    while (!listening || !has_pty)
-        if (take_building(l, r, &listening, &has_pty, e) < 0)
+    while (!ready)
+        if (take_building(l, &ready, e) < 0)
             return -1;
     return 0;
 }

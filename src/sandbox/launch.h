@@ -37,8 +37,7 @@ struct launch {
     uint32_t next_tag;
 };
 
-/* Builds the sandbox. Blocks until the network inside stands (a few milliseconds; the mounts may still
- * be going on). No command runs before launch_go: the caller looks at `degraded` first. On failure
+/* Builds the sandbox. Blocks until the inside stands (a few milliseconds). No command runs before launch_go: the caller looks at `degraded` first. On failure
  * nothing is left. */
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e);
 

@@ -1,6 +1,7 @@
 #include "sandbox/marks.h"
 
 #include "base/buf.h"
+#include "base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -110,8 +111,16 @@ static void mark_mandatory(struct marks *m, struct plan *p, const char *director
             continue;
         buf_empty(&path);
         buf_addf(&path, "%s/%s", directory, name);
-        if (lstat(buf_text(&path), &st) < 0 || S_ISLNK(st.st_mode))
+        if (lstat(buf_text(&path), &st) < 0)
             continue;
+        if (S_ISLNK(st.st_mode)) { /* the link and what it leads to (T38) */
+            struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+            struct err e;
+            if (places_add(&p->deny_write, &c, buf_text(&path), "mandatory", ENTRY_DENY_WRITE, &e) <
+                0)
+                log_debug("mandatory '%s': %s", buf_text(&path), e.text); /* denied by name */
+            continue;
+        }
         struct place at = { .path = arena_dup(&p->arena, buf_str(&path)),
                             .rule = "mandatory",
                             .device = st.st_dev,
@@ -179,6 +188,7 @@ static void mark_lists(struct marks *m, struct plan *p, const struct plan_reques
         if (at->exists && at->is_directory && !deny)
             mark_mandatory(m, p, at->path);
     }
+    mark_mandatory(m, p, p->cwd);
     for (size_t i = 0; i < p->deny_write.count; i++)
         marks_add(m, &p->deny_write.items[i], MARK_DENY_WRITE);
     for (size_t i = 0; i < p->deny_read.count; i++) {
@@ -550,9 +560,8 @@ int marks_compile(struct plan *p, const struct plan_request *r, struct err *e)
     }
     if (!s->filesystem_disabled) {
         mark_lists(&m, p, r);
-        mark_mandatory(&m, p, p->cwd);
-        if (mark_builtin(&m, p, e) < 0 || mark_helper(&m, p, r, e) < 0 || mark_no_exec(&m, p, r, e) < 0 ||
-            resolve_exec_only(p, r, e) < 0)
+        if (mark_builtin(&m, p, e) < 0 || mark_helper(&m, p, r, e) < 0 ||
+            mark_no_exec(&m, p, r, e) < 0 || resolve_exec_only(p, r, e) < 0)
             return -1;
         marks_fold(&m);
         walk(p, &m);

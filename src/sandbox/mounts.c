@@ -74,7 +74,9 @@ static int cover(const struct build *b, const char *name, const char *path, stru
 
 int mounts_cover(int stash, const char *path, struct err *e)
 {
-    return cover_from(stash, "none", path, e);
+    struct stat st;
+    bool directory = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return cover_from(stash, directory ? "empty" : "none", path, e);
 }
 
 /* Detached copies of everything of the host that the plan shows, before the tree changes. */
@@ -428,9 +430,8 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
             return fail(e, "cut off", "/");
     }
     if (make_stash(&b, e) < 0 || (!off && overlay_tmpdir(&b, e) < 0) ||
-        attach_devices(&b, device_trees, e) < 0 ||
-        cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 ||
-        (!off && attach_planned(&b, e) < 0) || attach_proc(&b, e) < 0)
+        attach_devices(&b, device_trees, e) < 0 || cover_resolv_conf(&b, e) < 0 ||
+        mask_sys(&b, e) < 0 || (!off && attach_planned(&b, e) < 0) || attach_proc(&b, e) < 0)
         return -1;
     for (size_t i = 0; i < DEVICES; i++)
         fd_drop(&device_trees[i]);

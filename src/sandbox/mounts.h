@@ -21,6 +21,6 @@ struct mount_work {
 /* Builds the tree. On return the working directory is the plan's, inside the new tree. */
 int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e);
 
-/* Hides the file at `path` again, which the host has just put in the place of a hidden one (contract
+/* Hides the file or directory at `path` again, which the host has just put in the place of a hidden one (contract
  * 3.4.4). Nothing to do when there is none. */
 int mounts_cover(int stash, const char *path, struct err *e);

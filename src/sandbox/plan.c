@@ -126,6 +126,13 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
         return err_set(e, E_SANDBOX, ENOTDIR, "TMPDIR '%s'", at.path);
     p->tmpdir = at.path;
     p->tmpdir_missing = !at.exists;
+    for (size_t i = 0; p->tmpdir_missing && i < p->allow_write.count; i++)
+        if (p->allow_write.items[i].is_directory &&
+            path_is_beneath(str_of(at.path), str_of(p->allow_write.items[i].path))) {
+            /* Making it would stay on the host; what is allowed around it serves as well. */
+            p->tmpdir = p->allow_write.items[i].path;
+            p->tmpdir_missing = false;
+        }
     return 0;
 }
 
@@ -231,9 +238,10 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
 {
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
-    if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
-        resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
-        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0) {
+    if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 ||
+        plan_homes(p, request, e) < 0 || resolve_lists(p, request, e) < 0 ||
+        plan_tmpdir(p, request, e) < 0 || plan_layers(p, e) < 0 ||
+        marks_compile(p, request, e) < 0) {
         plan_release(p);
         return -1;
     }

@@ -1,7 +1,7 @@
 /* seccomp.h - the system call filter of the command (contract 4.5), and how it is loaded.
  *
- * Two filters: the static one refuses or kills; the notifying one hands every call that makes, opens
- * for writing, moves or removes a name, or reaches a unix socket, to the warden. The programs of the
+ * One filter: it refuses or kills, and hands every call that makes, opens for writing, marks, moves or
+ * removes a name, or reaches a socket, to the warden. The programs of the
  * presets are compiled at build time (libseccomp) and linked in; x.seccomp.allow / .deny compile at
  * start. Never SECCOMP_RET_USER_NOTIF with "continue" for a decision on a pointer.
  */

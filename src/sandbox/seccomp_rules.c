@@ -163,18 +163,22 @@ static const char *const judged_calls[] = {
     "rmdir",
     "bind",
     "connect",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "lchown",
+    "fchown",
+    "fchownat",
+    "utimensat",
+    "utime",
+    "utimes",
+    "futimesat",
     /* Not judged: the warden follows it, because it makes files in the caller's place. */
     "umask",
 };
 enum { JUDGED_CALLS = sizeof judged_calls / sizeof *judged_calls };
-
-/* Judged as well in a run without namespaces: servers must stay on loopback, and no read-only mount
- * keeps the marks of files. */
-static const char *const flat_judged_calls[] = {
-    "listen", "chmod",    "fchmod",    "fchmodat", "fchmodat2", "chown",     "lchown",
-    "fchown", "fchownat", "utimensat", "utime",    "utimes",    "futimesat",
-};
-enum { FLAT_JUDGED_CALLS = sizeof flat_judged_calls / sizeof *flat_judged_calls };
 
 /* Calls that are refused or judged for some of their arguments only; see the add_ functions. */
 static const char *const partly_calls[] = { "open",      "openat",      "socket", "socketpair",
@@ -319,11 +323,12 @@ static void add_modes(struct rules *r)
         const char *name;
         unsigned mode;
     } makers[] = { { "mknod", 1 }, { "mknodat", 2 }, { "creat", 1 } };
-    /* Without namespaces the warden gets all of these. */
-    for (size_t i = 0;
-         r->choice->no_setid && !r->choice->without_namespaces && i < sizeof calls / sizeof *calls;
-         i++)
+    for (size_t i = 0; r->choice->no_setid && i < sizeof calls / sizeof *calls; i++) {
         add_for_bits(r, SCMP_ACT_ERRNO(EPERM), calls[i].name, calls[i].mode, S_ISUID | S_ISGID);
+        if (r->choice->notify)
+            add(r, SCMP_ACT_NOTIFY, calls[i].name, 1,
+                (struct scmp_arg_cmp[]){ masked(calls[i].mode, S_ISUID | S_ISGID, 0) });
+    }
     for (size_t i = 0; !r->choice->notify && i < sizeof makers / sizeof *makers; i++) {
         if (r->choice->no_setid)
             add_for_bits(r, SCMP_ACT_ERRNO(EPERM), makers[i].name, makers[i].mode,
@@ -386,7 +391,8 @@ static void add_commands(struct rules *r)
 static void add_judged(struct rules *r)
 {
     for (size_t i = 0; r->choice->notify && i < JUDGED_CALLS; i++)
-        add(r, SCMP_ACT_NOTIFY, judged_calls[i], 0, NULL);
+        if (!r->choice->no_setid || !str_has(str_of(judged_calls[i]), STR("chmod")))
+            add(r, SCMP_ACT_NOTIFY, judged_calls[i], 0, NULL); /* chmod: see add_modes */
 }
 
 /* TCP through the warden is all of the network: no other protocol, and no connection made by a send.
@@ -414,10 +420,14 @@ static void add_without_namespaces(struct rules *r)
     for (size_t i = 0; i < sizeof file_flags / sizeof *file_flags; i++)
         add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), "ioctl", 1,
             (struct scmp_arg_cmp[]){ is(1, file_flags[i]) });
+    add(r, SCMP_ACT_NOTIFY, "listen", 0, NULL);
+}
+
+/* The limits of another process, such as init's, are none of the command's business. */
+static void add_limits(struct rules *r)
+{
     add(r, SCMP_ACT_ERRNO(EPERM), "prlimit64", 2,
         (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0) });
-    for (size_t i = 0; i < FLAT_JUDGED_CALLS; i++)
-        add(r, SCMP_ACT_NOTIFY, flat_judged_calls[i], 0, NULL);
 }
 
 /* x.seccomp.allow and .deny. The preset is silent about what they name. */
@@ -530,6 +540,7 @@ int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filte
     add_sockets(&r);
     add_commands(&r);
     add_judged(&r);
+    add_limits(&r);
     if (choice->without_namespaces)
         add_without_namespaces(&r);
     int result = r.os ? err_set(e, E_SANDBOX, r.os, "layer seccomp: add a rule") : add_own(&r, e);

@@ -293,6 +293,8 @@ int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t len
     } else if (q->w->options.host_network &&
                (os = judge_host_connect(q, &a, length, domain)) != 0) {
         return os;
+    } else if (q->w->options.loopback_only && is_internet(&a, length) && !is_loopback(&a)) {
+        return refuse_address(q, &a, ENETUNREACH);
     }
     return connect_as_caller(q, &copy, &at.object, &a, length);
 }

@@ -148,6 +148,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .all_unix_sockets = p->settings->all_unix_sockets,
         .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
         .host_network = p->flat,
+        .loopback_only = !p->transparent || p->disabled_layers[LAYER_NET],
         .proxy_ports = { p->http_port, p->socks_port },
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,

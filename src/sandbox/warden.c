@@ -90,7 +90,7 @@ static int serve_renameat(struct request *q, const uint64_t a[6])
     return fileop_rename(q, (int)a[0], a[1], (int)a[2], a[3], 0);
 }
 
-/* Judged only where no namespace does the work (flat.h). */
+/* Judged only where no network namespace does the work (flat.h). */
 static int serve_listen(struct request *q, const uint64_t a[6])
 {
     return sockop_listen(q, (int)a[0], (int)a[1]);

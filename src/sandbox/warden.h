@@ -48,6 +48,9 @@ struct warden_options {
     /* The network is the host's: TCP connections go to these ports of 127.0.0.1 and nowhere else,
      * servers stay on loopback, and names in the abstract namespace are refused. */
     bool host_network;
+    /* Nothing but loopback can be meant (no transparent redirect): other addresses are refused here as
+     * well as by the namespace. */
+    bool loopback_only;
     uint16_t proxy_ports[2];
     /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
     const char *covered;

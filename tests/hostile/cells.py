@@ -8,6 +8,7 @@ A cell is a directory below /var/tmp with
 all owned by the user who starts the sandbox, so that nothing but the sandbox protects them.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -285,7 +286,8 @@ class Cell:
                 kill_tree(child)
             for pipe in (child.stdin, child.stdout, child.stderr):
                 if pipe:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
         shutil.rmtree(os.fsencode(self.root), onerror=make_removable)
         assert not self.surprises, f"dangerous names came into being: {sorted(self.surprises)}"
 
@@ -310,13 +312,17 @@ class Shell:
 
     def __call__(self, command, *, input_file="/dev/null"):
         """Runs one command line; gives (code, output with errors)."""
-        line = f"{{ {command}\n}} 2>&1 <{input_file}; echo; echo {self.END} $?\n"
+        line = f"{{ {command}\n}} 2>&1 <{input_file}; s=$?; echo; echo {self.END} $s\n"
         timer = threading.Timer(TIMEOUT, self.child.kill)
         timer.start()
         try:
-            self.child.stdin.write(line.encode(errors="surrogateescape"))
-            self.child.stdin.flush()
             out = []
+            try:
+                self.child.stdin.write(line.encode(errors="surrogateescape"))
+                self.child.stdin.flush()
+            except BrokenPipeError:
+                self.reader.join(TIMEOUT)
+                raise AssertionError(f"the shell is gone: {self.errors.decode(errors='replace')}") from None
             while True:
                 line = self.child.stdout.readline()
                 if not line or line.startswith(f"{self.END} ".encode()):
@@ -325,7 +331,8 @@ class Shell:
         finally:
             timer.cancel()
         if not line:
-            raise AssertionError(f"the shell is gone: {b''.join(out)!r}, code {self.child.wait()}")
+            self.reader.join(TIMEOUT)
+            raise AssertionError(f"the shell is gone: {b''.join(out)!r}, code {self.child.wait()}, {self.errors!r}")
         text = b"".join(out)
         return Result(int(line.split()[1]), text[:-1] if text.endswith(b"\n") else text, b"")
 
@@ -338,10 +345,8 @@ class Shell:
     def close(self):
         """Ends the shell; gives its result, with what stood on stderr."""
         if self.child.poll() is None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self.child.stdin.close()
-            except BrokenPipeError:
-                pass
             try:
                 self.child.wait(TIMEOUT)
             except subprocess.TimeoutExpired:

@@ -36,9 +36,11 @@ def test_the_namespace_is_new(cell, name):
 
 
 def test_two_runs_share_no_namespace(cell):
-    seen = [cell.sh("readlink /proc/self/ns/*").out.split() for _ in range(2)]
-    shared = set(seen[0]) & set(seen[1])
-    assert not [name for name in shared if not name.startswith("time")], shared
+    shells = [cell.shell(), cell.shell()]
+    seen = [set(shell("readlink /proc/self/ns/*").out.split()) for shell in shells]
+    assert not [name for name in seen[0] & seen[1] if not name.startswith("time")], seen
+    for shell in shells:
+        shell.close()
 
 
 def test_the_session_is_new(cell):

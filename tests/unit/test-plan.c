@@ -53,8 +53,9 @@ static int set_up(void **state)
     snprintf(w->root, sizeof w->root, "/tmp/plan.XXXXXX");
     if (!mkdtemp(w->root))
         return -1;
-    static const char *const dirs[] = { "tmp", "home", "home/.ssh", "ws", "ws/src", "ws/src/deep", "ws/.git",
-                                        "ws/.git/hooks", "ws/keep", "other" };
+    static const char *const dirs[] = { "tmp",     "home",        "home/.ssh", "ws",
+                                        "ws/src",  "ws/src/deep", "ws/.git",   "ws/.git/hooks",
+                                        "ws/keep", "other" };
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
         make_dir(w, dirs[i]);
     make_file(w, "ws/.env");
@@ -121,8 +122,12 @@ static void plan_text(struct world *w, const struct lists *l, const char *cwd, s
     struct plan p;
     struct err e = { 0 };
     w->warnings[0] = '\0';
-    struct plan_request r = { .settings = &s, .cwd = here, .home_variable = home,
-                              .caller_tmpdir = tmp, .warn = warn, .warn_ctx = w };
+    struct plan_request r = { .settings = &s,
+                              .cwd = here,
+                              .home_variable = home,
+                              .caller_tmpdir = tmp,
+                              .warn = warn,
+                              .warn_ctx = w };
     if (plan_build(&p, &r, &e) < 0) {
         buf_addf(out, "error: %s", e.text);
         egress_policy_release(&s.egress);
@@ -155,9 +160,7 @@ static const struct claim claims[] = {
     { "a deny beneath an allow is read-only",
       { .allow_write = { "." }, .deny_write = { "keep" } },
       "read-write ws; " MANDATORY_IN_WS "; read-only ws/keep" },
-    { "a deny above an allow wins",
-      { .allow_write = { "src" }, .deny_write = { "." } },
-      "" },
+    { "a deny above an allow wins", { .allow_write = { "src" }, .deny_write = { "." } }, "" },
     { "a deny at an allow wins", { .allow_write = { "src" }, .deny_write = { "src" } }, "" },
     { "a hidden file", { .deny_read = { ".env" } }, "hidden file ws/.env" },
     { "a hidden directory inside a writable one",
@@ -181,7 +184,9 @@ static const struct claim claims[] = {
     { "a pattern hides what it matches",
       { .deny_read = { "**/.env" } },
       "hidden file ws/.env; hidden file ws/src/.env" },
-    { "an absent place is not mounted", { .deny_read = { "nothing" }, .deny_write = { "none" } }, "" },
+    { "an absent place is not mounted",
+      { .deny_read = { "nothing" }, .deny_write = { "none" } },
+      "" },
     { "home stands for ~", { .deny_read = { "~/.ssh" } }, "hidden directory home/.ssh" },
     { "a trailing slash and dots are folded",
       { .allow_write = { "./src/./deep/.." } },
