@@ -18,6 +18,7 @@ import stat
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -147,6 +148,14 @@ class Cell:
         if text is None:
             text = json.dumps(value)
         return self.write(f"etc/settings-{self.settings_count}.json", text)
+
+    def strict_hide(self, **parts):
+        """Settings with x.filesystem.strictHide; skips the test where this version says that it has none."""
+        settings = self.settings(x={"filesystem": {"strictHide": True}}, **parts)
+        done = self.run("/bin/true", settings=settings)
+        if done.code == 1 and "strictHide" in done.err and "not supported" in done.err:
+            pytest.skip("this version refuses x.filesystem.strictHide instead of doing it")
+        return settings
 
     # Runs
 
@@ -357,8 +366,11 @@ class Shell:
 
 
 def kill_tree(child):
-    """Ends a child that we started, and all that came from it."""
-    for pid in [*outer.descendants(child.pid), child.pid]:
+    """Ends a child that we started, then what is left of all that came from it."""
+    family = outer.descendants(child.pid)
+    child.kill()
+    time.sleep(0.3)  # its own helpers put things away now
+    for pid in family:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

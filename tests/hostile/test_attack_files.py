@@ -43,11 +43,11 @@ def test_no_alias_reads_a_hidden_file(hidden, path):
 ])
 def test_no_shell_line_reads_a_hidden_file(hidden, alias):
     """The `how to test` of T5: one shell line per alias; the file hidden outside the workspace."""
-    for path in (hidden.outside / "file", hidden.ws / "directory/deep/file"):
-        line = alias.format(path=path, parent=path.parent, name=path.name, parent_name=path.parent.name)
-        done = hidden.sh(line, settings=hidden.chosen)
-        assert SECRET not in done.out + done.err, done
-        assert path.read_text() == SECRET
+    found = [hidden.outside / "file", hidden.ws / "directory/deep/file"]
+    lines = [alias.format(path=path, parent=path.parent, name=path.name, parent_name=path.parent.name) for path in found]
+    done = hidden.sh("".join(f"({line})\n" for line in lines), settings=hidden.chosen)
+    assert SECRET not in done.out + done.err, done
+    assert all(path.read_text() == SECRET for path in found)
 
 
 @pytest.mark.threat("T5")
@@ -142,19 +142,33 @@ NAMES = [".gitconfig", ".gitmodules", ".bashrc", ".bash_profile", ".zshrc", ".zp
 
 @pytest.mark.threat("T4")
 @pytest.mark.guards("landlock", "seccomp", "mount")
-@pytest.mark.parametrize("place", DEEP)
-def test_dangerous_names_cannot_be_made_at_any_depth(cell, place):
-    cell.write("ws/.gitignore", "ignored\nnode_modules\n")
+@pytest.mark.parametrize("name", [".bashrc", ".vscode", ".git/hooks", ".claude/agents"])
+def test_a_dangerous_name_cannot_be_made_far_down(cell, name):
     cell.mkdir("ws/scratch")
-    for name in (".bashrc", ".vscode", ".git/hooks", ".mcp.json", ".claude/agents"):
-        cell.attack("make", cell.ws / place.format(name), cell.ws / "scratch")
+    cell.attack("make", cell.ws / "a/b/c/d/e/f" / name, cell.ws / "scratch")
 
 
 @pytest.mark.threat("T4")
-@pytest.mark.parametrize("name", NAMES)
-def test_each_dangerous_name_is_refused_in_a_directory_made_inside(cell, name):
-    cell.mkdir("ws/scratch")
-    cell.attack("make", cell.ws / "made/later" / name, cell.ws / "scratch")
+@pytest.mark.parametrize("place", DEEP)
+def test_dangerous_names_cannot_be_made_anywhere(cell, place):
+    """Every name, in a directory that is made in the same run; the common ways, in one program."""
+    cell.write("ws/.gitignore", "ignored\nnode_modules\n")
+    script = """
+import os
+for name in sys.argv[1:]:
+    os.makedirs(os.path.dirname(os.path.dirname(name)) or '.', exist_ok=True)
+    for deed in (lambda: os.mkdir(os.path.dirname(name)), lambda: os.close(os.open(name, os.O_CREAT | os.O_WRONLY)),
+                 lambda: os.mkdir(name), lambda: os.symlink('x', name), lambda: os.link('plain', name),
+                 lambda: os.rename('plain', name), lambda: os.rename('directory', name), lambda: os.mkfifo(name)):
+        for path in ('plain', 'directory'):
+            if not os.path.exists(path): os.mkdir(path) if path == 'directory' else open(path, 'w').close()
+        try:
+            deed()
+            if os.path.lexists(name): print('MADE', name)
+        except OSError: pass
+"""
+    done = cell.python(script, *[place.format(name) for name in NAMES])
+    assert done.code == 0 and done.out == "", done
 
 
 @pytest.mark.threat("T4")
@@ -274,7 +288,7 @@ def test_odd_names_can_be_listed_as_denies(cell):
 
 # T38: a link in place of a dangerous name
 
-LINKS = pytest.mark.parametrize("name", [".bashrc", ".gitconfig", ".vscode", ".git/hooks", ".git/config"])
+LINKS = pytest.mark.parametrize("name", [".bashrc", ".vscode", ".git/hooks"])
 LINK_TARGETS = pytest.mark.parametrize("target", ["ws/real", "outside/real"])
 
 
@@ -369,8 +383,7 @@ def test_a_second_link_of_a_hidden_file_is_said_and_hidden_with_strict_hide(cell
     done = cell.run("/bin/true", settings=cell.settings(deny_read=[secret]))
     assert done.code == 0 and ".env" in done.err and "link" in done.err, done
     cell.mkdir("ws/scratch")
-    cell.attack("read", cell.ws / "second", SECRET, cell.ws / "scratch",
-                settings=cell.settings(deny_read=[secret], x={"filesystem": {"strictHide": True}}))
+    cell.attack("read", cell.ws / "second", SECRET, cell.ws / "scratch", settings=cell.strict_hide(deny_read=[secret]))
 
 
 @pytest.mark.threat("T39")
@@ -436,7 +449,6 @@ PRECEDENCE = {
 
 
 @pytest.mark.parametrize("case", PRECEDENCE)
-@pytest.mark.guards("mount", "landlock", "seccomp")
 def test_precedence(cell, case):
     """Contract 3.4.3 as a table: what a path is under which lists. `none` hidden, `read` read-only."""
     lists, wants = PRECEDENCE[case]

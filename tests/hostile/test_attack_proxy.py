@@ -145,7 +145,7 @@ def test_a_second_look_up_never_happens(cell, resolver, server):
 
     resolver.answers = Changing()
     settings = cell.settings(allowed=["changing.example"])
-    script = (f"import inside\nfor i in range(3): print(inside.connect('changing.example:{server.port}', timeout=3)[0])")
+    script = (f"import inside\nfor i in range(3): print(inside.connect('changing.example:{server.port}', timeout=0.5)[0])")
     cell.python(script, settings=settings, names=names.files)
     assert server.settle().connections == 0
 
@@ -550,7 +550,7 @@ def test_open_questions_are_at_most_eight(cell):
 import inside, threading, time
 got = []
 def one(i):
-    try: got.append(inside.connect(f'h{i}.example:443', timeout=3)[0])
+    try: got.append(inside.connect(f'h{i}.example:443', timeout=1.5)[0])
     except OSError: got.append(-1)
 threads = [threading.Thread(target=one, args=(i,), daemon=True) for i in range(40)]
 [t.start() for t in threads]; [t.join() for t in threads]
@@ -724,7 +724,7 @@ def test_a_hostile_server_gives_a_502_or_an_end(cell, answer):
         script = """
 import inside
 for port in sys.argv[1:]:
-    print(inside.status(inside.exchange(f'GET http://localhost:{port}/ HTTP/1.1\\r\\nHost: localhost\\r\\n@AUTH@Connection: close\\r\\n\\r\\n'.encode(), finish=False, timeout=3)))
+    print(inside.status(inside.exchange(f'GET http://localhost:{port}/ HTTP/1.1\\r\\nHost: localhost\\r\\n@AUTH@Connection: close\\r\\n\\r\\n'.encode(), finish=False, timeout=1)))
 """
         done = cell.python(script, bad.port, good.port, settings=cell.settings(allowed=["localhost"]))
         first, second = done.ok().split()

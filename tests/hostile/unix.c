@@ -224,7 +224,7 @@ static bool by_changing_the_address(void)
     if (pthread_create(&thread, NULL, flip, NULL) != 0)
         return false;
     bool worked = false;
-    for (long end = attack_now() + 100; !worked && attack_now() < end;) {
+    for (long end = attack_now() + 40; !worked && attack_now() < end;) {
         struct sockaddr_un peer = { 0 };
         socklen_t size = sizeof peer;
         int fd = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
