@@ -25,7 +25,7 @@ missed=0
 
 # figure NAME OURS PEER RATIO WANT(word) LIMIT: WANT is max or min, for the ratio.
 figure() {
-    if awk -v r="$4" -v limit="$6" -v want="$5" 'BEGIN { exit !(want == "max" ? r <= limit : r >= limit) }'; then
+    if [ -n "$4" ] && awk -v r="$4" -v limit="$6" -v want="$5" 'BEGIN { exit !(want == "max" ? r <= limit : r >= limit) }'; then
         verdict=ok
     else
         verdict=MISSED
@@ -39,7 +39,7 @@ heading() {
 }
 
 ratio() {
-    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", b > 0 ? a / b : 0 }'
+    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", (b > 0 ? a / b : 0) }'
 }
 
 ms() {
