@@ -278,8 +278,8 @@ END
 
 bench_work() {
     heading "cost of the filter on work: inside against outside"
-    "$here/make-project" c "$scratch/c" 100
-    pairs "building a C project of 100 files" "$(share 5)" "$scratch/c" sh -c 'make -s clean && make -s -j2'
+    "$here/make-project" c "$scratch/c" 60
+    pairs "building a C project of 60 files" "$(share 5)" "$scratch/c" sh -c 'make -s clean && make -s -j2'
     rm -rf "$scratch/c"
     "$here/make-project" git "$scratch/git" 60000 >/dev/null
     pairs "git status in a tree of 60,000 files" "$(share 15)" "$scratch/git" git status --porcelain
