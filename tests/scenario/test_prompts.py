@@ -92,7 +92,8 @@ def test_the_reason_of_a_no_reaches_the_command(ask):
     lambda r: {"id": r["id"], "scope": "run"},
     lambda r: {"id": r["id"], "allow": True, "scope": "for ever"},
     lambda r: f'{{"id": "{r["id"]}", "allow": false, "allow": true, "scope": "run"}}',
-], ids=str)
+], ids=["no JSON", "empty object", "list", "null", "empty line", "true as text", "one", "no verdict",
+        "unknown scope", "two verdicts"])
 def test_only_a_clear_yes_allows(ask, web, answer):
     """A malformed answer is a no; an answer that names no question leaves it open: end the channel then."""
     asked = []
