@@ -3,13 +3,14 @@
 #   make            build/postern                      make bench   figures against peers
 #   make run        a short tour of the sandbox        make fuzz    fuzz targets, FUZZ_SECONDS each
 #   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
+#   make layers     the attacks again, with one layer switched off at a time
 #   make clean      remove the build directories
 
 BUILD = build
 MESON = meson
 FUZZ_SECONDS = 60
 
-.PHONY: all packages run test bench fuzz lint coverage clean install
+.PHONY: all packages run test layers bench fuzz lint coverage clean install
 
 all: packages
 	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
@@ -24,6 +25,10 @@ run: all
 test:
 	@tools/install-packages build test
 	@/usr/bin/python3 tools/run-tests
+
+layers:
+	@tools/install-packages build test
+	@/usr/bin/python3 tools/run-tests layers
 
 bench: all
 	@tools/install-packages bench

@@ -35,6 +35,19 @@ static enum first_bytes judge_hello(const struct egress_policy *p, const struct 
                                      : "TLS server name is another host");
 }
 
+/* A TLS record that is no greeting (alert, change of cipher, data): some servers skip it and read the
+ * greeting behind it, which we would not have judged. */
+static enum first_bytes judge_other_record(struct str bytes, const char **reason)
+{
+    enum { CHANGE_CIPHER_SPEC = 20, HEARTBEAT = 24, MAJOR_VERSION = 3 };
+    if (bytes.n == 0 || bytes.p[0] < CHANGE_CIPHER_SPEC || bytes.p[0] > HEARTBEAT)
+        return FIRST_BYTES_PASS;
+    if (bytes.n < 2)
+        return FIRST_BYTES_MORE;
+    return bytes.p[1] == MAJOR_VERSION ? refuse(reason, "TLS that does not begin with a greeting")
+                                       : FIRST_BYTES_PASS;
+}
+
 enum first_bytes first_bytes_judge(const struct egress_policy *p, const struct host *h,
                                    uint16_t port, struct str bytes, const char **reason)
 {
@@ -43,7 +56,7 @@ enum first_bytes first_bytes_judge(const struct egress_policy *p, const struct h
     case CLIENT_HELLO_MORE:
         return FIRST_BYTES_MORE;
     case CLIENT_HELLO_NOT_TLS:
-        return FIRST_BYTES_PASS;
+        return judge_other_record(bytes, reason);
     case CLIENT_HELLO_BAD:
         return refuse(reason, "malformed TLS greeting");
     case CLIENT_HELLO_READ:

@@ -231,7 +231,11 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
         .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
     };
     CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
+    /* A caller that ignores SIGCHLD would have us and init never learn of an end. */
+    struct sigaction usual = { .sa_handler = SIG_DFL };
     struct seccomp_program filter;
+    if (sigaction(SIGCHLD, &usual, NULL) < 0)
+        return err_set(e, E_SANDBOX, errno, "watch children");
     if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
         return -1;
     int result = (r->flat && take_flat(l, r->flat, e) < 0) || make_sockets(l, &inner, e) < 0 ||

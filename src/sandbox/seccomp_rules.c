@@ -402,7 +402,6 @@ static void add_without_namespaces(struct rules *r)
     enum { TYPE = 0xf, SMC = 256 };
     static const uint32_t internet[] = { AF_INET, AF_INET6 };
     static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET };
-    static const uint32_t file_flags[] = { FS_IOC_SETFLAGS, FS_IOC_SETVERSION, FS_IOC_FSSETXATTR };
     static const struct {
         const char *name;
         unsigned flags;
@@ -417,15 +416,16 @@ static void add_without_namespaces(struct rules *r)
     for (size_t i = 0; i < sizeof sends / sizeof *sends; i++)
         add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), sends[i].name, 1,
             (struct scmp_arg_cmp[]){ has(sends[i].flags, MSG_FASTOPEN) });
-    for (size_t i = 0; i < sizeof file_flags / sizeof *file_flags; i++)
-        add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), "ioctl", 1,
-            (struct scmp_arg_cmp[]){ is(1, file_flags[i]) });
     add(r, SCMP_ACT_NOTIFY, "listen", 0, NULL);
 }
 
-/* The limits of another process, such as init's, are none of the command's business. */
+/* The limits of another process, such as init's, are none of the command's business; and inode flags
+ * (immutable, append only ...) would be set through a descriptor that is open for reading. */
 static void add_limits(struct rules *r)
 {
+    static const uint32_t flags[] = { FS_IOC_SETFLAGS, FS_IOC_SETVERSION, FS_IOC_FSSETXATTR };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), "ioctl", 1, (struct scmp_arg_cmp[]){ is(1, flags[i]) });
     add(r, SCMP_ACT_ERRNO(EPERM), "prlimit64", 2,
         (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0) });
 }
