@@ -1,9 +1,12 @@
 #include "attack.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +98,34 @@ long raw_call(long number, unsigned long a, unsigned long b, unsigned long c, un
               unsigned long e, unsigned long f)
 {
     return syscall(number, a, b, c, d, e, f);
+}
+
+int attack_ring_open(const char *path, int flags, mode_t mode)
+{
+    struct io_uring_params params = { 0 };
+    int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+    if (ring < 0)
+        return -1;
+    size_t size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+    char *rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *sqe =
+        mmap(NULL, sizeof *sqe, PROT_READ | PROT_WRITE, MAP_SHARED, ring, (off_t)IORING_OFF_SQES);
+    if (rings == MAP_FAILED || sqe == MAP_FAILED)
+        return -1;
+    *sqe = (struct io_uring_sqe){
+        .opcode = IORING_OP_OPENAT,
+        .fd = AT_FDCWD,
+        .addr = (uint64_t)(uintptr_t)path,
+        .len = mode,
+        .open_flags = (unsigned)flags,
+    };
+    *(unsigned *)(rings + params.sq_off.array) = 0;
+    *(unsigned *)(rings + params.sq_off.tail) += 1;
+    if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+        return -1;
+    int result = ((struct io_uring_cqe *)(rings + params.cq_off.cqes))->res;
+    errno = result < 0 ? -result : 0;
+    return result < 0 ? -1 : result;
 }
 
 /* Returns true when the way worked; `why` (64 bytes) then or else says more. */

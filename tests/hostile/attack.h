@@ -45,6 +45,9 @@ void attack_split(const char *path, char *directory, char *name);
 /* Milliseconds of the monotonic clock, for attacks that go on for a bounded time. */
 long attack_now(void);
 
+/* Opens a file by io_uring, without a call that a filter on open sees. A descriptor, or -1. */
+int attack_ring_open(const char *path, int flags, mode_t mode);
+
 /* Raw system calls with every argument as the kernel's registers take it, high bits included. */
 long raw_call(long number, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
               unsigned long e, unsigned long f);

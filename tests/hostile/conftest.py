@@ -81,20 +81,46 @@ def attacks(tmp_path_factory):
     shutil.rmtree(place)
 
 
+# How it shows inside that a layer is off: a shell test, with the host's own values as arguments.
+SIGNS_OF_OFF = {
+    "seccomp": "grep -q '^Seccomp:.0' /proc/self/status",
+    "landlock": "kill -0 1",
+    "mount": '[ "$(stat -c %d /dev)" = "$1" ]',
+    "net": '[ "$(readlink /proc/self/ns/net)" = "$2" ]',
+    "namespaces": '[ "$(readlink /proc/self/ns/pid)" = "$3" ]',
+    "capabilities": "! grep -q '^CapBnd:.0*$' /proc/self/status",
+    "rlimit": '[ "$(ulimit -n)" != 4096 ]',
+}
+
+
 @pytest.fixture(scope="session")
-def can_disable(program):
-    """Does this build know --disable-layer?"""
-    shown = subprocess.run([program, "run", "--disable-layer=keyring", "--", "true"], capture_output=True,
-                           stdin=subprocess.DEVNULL, cwd="/", env={"PATH": cells.PATH, "HOME": "/nonexistent"})
-    return shown.returncode != 2
+def switch_off(program):
+    """switch_off(LAYER) is None when this build really switches it off, else why not."""
+    known = {}
+
+    def look(layer):
+        host = [str(os.stat("/dev").st_dev), os.readlink("/proc/self/ns/net"), os.readlink("/proc/self/ns/pid")]
+        shown = subprocess.run([program, "run", f"--disable-layer={layer}", "--", "/bin/sh", "-c",
+                                SIGNS_OF_OFF.get(layer, "true"), "sh", *host], capture_output=True, text=True,
+                               stdin=subprocess.DEVNULL, cwd="/", env={"PATH": cells.PATH, "HOME": "/"})
+        if shown.returncode == 2 and "disable-layer" in shown.stderr:
+            return "this build has no --disable-layer (meson -Ddebug_layers=true)"
+        return f"--disable-layer={layer} does not switch it off" if shown.returncode else None
+
+    def why_not(layer):
+        if layer not in known:
+            known[layer] = look(layer)
+        return known[layer]
+
+    return why_not
 
 
 @pytest.fixture
 def cell(request, program, attacks, who, without, leftovers):
     if os.geteuid() != 0 and who != "user":
         pytest.skip("the suite does not run as root")
-    if without and not request.getfixturevalue("can_disable"):
-        pytest.skip("this build has no --disable-layer (meson -Ddebug_layers=true)")
+    if without and (why := request.getfixturevalue("switch_off")(without)):
+        pytest.skip(why)
     made = cells.Cell(program, attacks, who, leftovers, without)
     yield made
     made.close()

@@ -74,8 +74,7 @@ static bool by_key_name(void)
 static bool by_key_number(void)
 {
     char text[256];
-    return syscall(SYS_keyctl, KEYCTL_READ, number(7), text, sizeof text) >= 0 ||
-           syscall(SYS_keyctl, KEYCTL_DESCRIBE, number(7), text, sizeof text) >= 0;
+    return syscall(SYS_keyctl, KEYCTL_READ, number(7), text, sizeof text) >= 0;
 }
 
 static bool by_key_listing(void)

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,8 +273,7 @@ static bool by_exchange(void)
 
 static bool by_io_uring(void)
 {
-    struct io_uring_params params = { 0 };
-    return syscall(SYS_io_uring_setup, 4, &params) >= 0;
+    return made(attack_ring_open(target, O_WRONLY | O_CREAT, 0755));
 }
 
 /* mkdir -p of the parents, where they can be had; absent parents only make the attack fail. */

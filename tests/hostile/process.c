@@ -1,4 +1,4 @@
-/* hostile-process [HOST-PID FORBIDDEN-NAME] - signals, traces and reads other processes (T19).
+/* hostile-process disturb|reach [HOST-PID FORBIDDEN-NAME] - signals, traces and reads other processes (T19).
  *
  * Every process that is not the attacker's own child is a target: the host's by number, init and
  * whatever else of ours can be seen. After the signals an attempt to make FORBIDDEN-NAME shows whether
@@ -44,8 +44,8 @@ static void find_targets(void)
         if (pid >= SMALL && pid != program)
             targets[target_count++] = pid;
     }
-    if (attack_argument_count > 1)
-        targets[target_count++] = (pid_t)strtol(attack_argument(1), NULL, 10);
+    if (attack_argument_count > 2)
+        targets[target_count++] = (pid_t)strtol(attack_argument(2), NULL, 10);
 }
 
 /* The one who tries is itself among the small numbers and is no target. */
@@ -247,21 +247,23 @@ static bool by_killing_everybody(void)
     kill(-1, SIGHUP);
     kill(-1, SIGTERM);
     errno = EPERM;
-    if (attack_argument_count < 3)
+    if (attack_argument_count < 4)
         return false;
-    int fd = open(attack_argument(2), O_WRONLY | O_CREAT, 0644);
+    int fd = open(attack_argument(3), O_WRONLY | O_CREAT, 0644);
     if (fd >= 0)
         attack_note("the guard is gone");
     return fd >= 0;
 }
 
+/* Signals and limits only disturb; the rest looks or reaches into another process. */
 int main(int argc, char **argv)
 {
-    static const struct way ways[] = {
-        { "kill 0", by_probe },
-        { "stop", by_stop },
-        { "pidfd", by_pidfd },
-        { "queued signal", by_queued_signal },
+    static const struct way disturbing[] = {
+        { "kill 0", by_probe },   { "stop", by_stop },
+        { "pidfd", by_pidfd },    { "queued signal", by_queued_signal },
+        { "prlimit", by_limits },
+    };
+    static const struct way reaching[] = {
         { "ptrace", by_trace },
         { "process_vm_readv", by_reading_memory },
         { "reading /proc", by_proc_files },
@@ -269,7 +271,6 @@ int main(int argc, char **argv)
         { "links of /proc", by_proc_links },
         { "pidfd_getfd", by_taking_descriptors },
         { "kcmp", by_comparing },
-        { "prlimit", by_limits },
         { "process_madvise", by_advice },
         { "kill everybody", by_killing_everybody },
     };
@@ -277,6 +278,8 @@ int main(int argc, char **argv)
     /* The first process survives its own kill(-1). */
     ignore(SIGTERM);
     ignore(SIGHUP);
+    bool only_disturbing = strcmp(attack_argument(1), "disturb") == 0;
     find_targets();
-    return attack_run(ways, sizeof ways / sizeof *ways);
+    return only_disturbing ? attack_run(disturbing, sizeof disturbing / sizeof *disturbing)
+                           : attack_run(reaching, sizeof reaching / sizeof *reaching);
 }

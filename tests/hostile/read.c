@@ -299,6 +299,11 @@ static bool by_map_files(void)
            name_has_mark("/dev/fd/../root%s", target);
 }
 
+static bool by_io_uring(void)
+{
+    return fd_has_mark(attack_ring_open(target, O_RDONLY, 0));
+}
+
 int main(int argc, char **argv)
 {
     static const struct way ways[] = {
@@ -329,6 +334,7 @@ int main(int argc, char **argv)
         { "as a script", by_script_interpreter },
         { "descriptors of others", by_other_descriptors },
         { "more of /proc", by_map_files },
+        { "io_uring", by_io_uring },
     };
     attack_begin(argc, argv);
     target = attack_argument(1);

@@ -28,6 +28,8 @@ HIDDEN = pytest.mark.parametrize("path", ["ws/file", "outside/file", "ws/directo
 @pytest.mark.guards("mount", "landlock", "seccomp")
 @HIDDEN
 def test_no_alias_reads_a_hidden_file(hidden, path):
+    if hidden.without == "mount" and path.startswith("ws/"):
+        pytest.skip("where the command may write, the mount alone hides: docs/threat-model.md")
     hidden.attack("read", hidden.at(path), SECRET, hidden.ws / "scratch", settings=hidden.chosen)
     assert hidden.at(path).read_text() == SECRET
 
@@ -143,14 +145,14 @@ NAMES = [".gitconfig", ".gitmodules", ".bashrc", ".bash_profile", ".zshrc", ".zp
 @pytest.mark.threat("T4")
 @pytest.mark.guards("landlock", "seccomp", "mount")
 @pytest.mark.parametrize("name", [".bashrc", ".vscode", ".git/hooks", ".claude/agents"])
-def test_a_dangerous_name_cannot_be_made_far_down(cell, name):
+def test_dangerous_names_cannot_be_made_at_any_depth(cell, name):
     cell.mkdir("ws/scratch")
     cell.attack("make", cell.ws / "a/b/c/d/e/f" / name, cell.ws / "scratch")
 
 
 @pytest.mark.threat("T4")
 @pytest.mark.parametrize("place", DEEP)
-def test_dangerous_names_cannot_be_made_anywhere(cell, place):
+def test_each_dangerous_name_is_refused_in_a_directory_made_inside(cell, place):
     """Every name, in a directory that is made in the same run; the common ways, in one program."""
     cell.write("ws/.gitignore", "ignored\nnode_modules\n")
     script = """
@@ -342,7 +344,7 @@ def test_removing_the_link_and_making_a_file(cell):
 
 
 @pytest.mark.threat("T38")
-@pytest.mark.guards("mount", "landlock", "seccomp")
+@pytest.mark.guards("landlock", "seccomp")
 def test_a_listed_deny_that_is_a_link_holds_at_both_ends(cell):
     secret = cell.write("ws/real/secret", SECRET)
     link = cell.link("real/secret", "ws/link")
@@ -356,7 +358,7 @@ def test_a_listed_deny_that_is_a_link_holds_at_both_ends(cell):
 # T39: hard links
 
 @pytest.mark.threat("T39")
-@pytest.mark.guards("seccomp", "landlock")
+@pytest.mark.guards("landlock")
 @pytest.mark.parametrize("change", ["contents", "inode"])
 def test_a_second_link_of_a_write_denied_file_is_denied(cell, change):
     """Judged by inode. The second name itself may go; what it leads to may not change."""

@@ -253,7 +253,6 @@ def test_a_write_deny_holds_after_a_save_by_more_than_one_layer(cell, name):
 
 
 @pytest.mark.threat("T36")
-@pytest.mark.guards("mount", "seccomp")
 @DENIED
 def test_modes_owners_and_times_hold_after_a_save_of_the_host(cell, name):
     """What may not be written may not be made executable either: think of a hook that is switched off."""

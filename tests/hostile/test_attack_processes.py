@@ -19,7 +19,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # T6
 
 @pytest.mark.threat("T6")
-@pytest.mark.guards("seccomp", "namespaces", "landlock", "capabilities")
+@pytest.mark.guards("seccomp", "landlock", "capabilities")
 def test_no_new_namespace_and_no_mount(cell):
     secret = cell.write("outside/secret", "mark-in-secret")
     cell.mkdir("ws/scratch")
@@ -73,9 +73,10 @@ def test_io_uring_is_refused(cell):
 @pytest.mark.guards("seccomp")
 def test_what_io_uring_would_open_is_denied_without_the_filter(cell):
     victim = cell.write("outside/victim", "mine\n")
-    done = cell.run(cell.attacks / "hostile-write", victim, cell.mkdir("ws/scratch"))
-    ways = done.out.replace("io_uring", "")
-    assert victim.read_text() == "mine\n" and ("ESCAPED" not in ways or "1 of " in ways), done
+    scratch = cell.mkdir("ws/scratch")
+    cell.attack("write", victim, scratch, "contents")
+    cell.attack("make", cell.ws / ".bashrc", scratch)
+    assert victim.read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("group", ["mount", "namespace", "trace", "kernel", "key", "module", "handle", "time",
@@ -114,7 +115,7 @@ def test_control_and_audit_descriptors_are_closed_too(cell):
 
 
 @pytest.mark.threat("T10")
-@pytest.mark.guards("net", "landlock", "seccomp")
+@pytest.mark.guards("net", "landlock")
 def test_a_socket_passed_between_processes_inside_leads_nowhere_new(cell):
     """SCM_RIGHTS works inside; there is just nobody outside to receive a descriptor from."""
     import hosts
@@ -173,11 +174,13 @@ def with_terminal(cell, *command, options=(), **more):
 
 
 @pytest.mark.threat("T18")
-@pytest.mark.guards("seccomp", "namespaces")
+@pytest.mark.guards("seccomp")
 @pytest.mark.parametrize("mode", ["--tty=no", "--tty=yes"])
 def test_nothing_is_typed_into_the_caller_s_terminal(cell, mode):
     shown, typed = with_terminal(cell, cell.attacks / "hostile-terminal", options=[mode])
-    assert b"blocked: " in shown and typed == b"", (shown, typed)
+    assert typed == b"", (shown, typed)
+    if not (cell.without == "seccomp" and mode == "--tty=yes"):  # a terminal of its own is its own affair
+        assert b"blocked: " in shown, shown
 
 
 @pytest.mark.threat("T18")
@@ -190,10 +193,22 @@ def test_the_command_has_no_controlling_terminal_of_the_caller(cell):
 # T19
 
 @pytest.mark.threat("T19")
-@pytest.mark.guards("seccomp", "landlock", "namespaces")
+@pytest.mark.guards("seccomp", "landlock")
 def test_no_process_of_the_host_or_of_ours_is_reached(cell):
+    """Read, traced, written or copied from; and the guard still guards after `kill -1`."""
     sentinel = cell.popen(["/bin/sleep", "60"])
-    cell.attack("process", sentinel.pid, cell.ws / ".bashrc")
+    cell.attack("process", "reach", sentinel.pid, cell.ws / ".bashrc")
+    assert sentinel.poll() is None
+    sentinel.kill()
+    sentinel.wait()
+
+
+@pytest.mark.threat("T19")
+def test_no_process_of_the_host_or_of_ours_is_disturbed(cell):
+    """Signals and limits. To our own processes inside this has one layer each: the run would end or hang,
+    and allow nothing (test_signals_to_everybody_do_not_open_a_deny)."""
+    sentinel = cell.popen(["/bin/sleep", "60"])
+    cell.attack("process", "disturb", sentinel.pid)
     assert sentinel.poll() is None
     sentinel.kill()
     sentinel.wait()
@@ -224,7 +239,7 @@ def test_only_processes_of_the_sandbox_are_seen(cell):
 
 @contextlib.contextmanager
 def shared_objects(cell):
-    """System V objects, a POSIX queue, a file of /dev/shm and a key, all of the host and open to all."""
+    """System V objects, a POSIX queue and a file of /dev/shm, open to all; a key of the session keyring."""
     ids, key = {}, 0x70737400 + os.getpid() % 100000
     ids["shm"] = LIBC.shmget(key, 4096, 0o1666)
     ids["sem"] = LIBC.semget(key, 1, 0o1666)
@@ -239,7 +254,6 @@ def shared_objects(cell):
     os.chmod(shared, 0o666)
     name = f"postern-hostile-{os.getpid()}".encode()
     keyring = LIBC.syscall(248, b"user", name, b"secret", ctypes.c_size_t(6), ctypes.c_int(-5))  # session keyring
-    LIBC.syscall(250, 5, keyring, ctypes.c_uint(0x3f3f3f3f))  # KEYCTL_SETPERM: everybody everything
     try:
         assert min(ids.values()) >= 0 and mq >= 0 and keyring > 0, (ids, mq, keyring)
         yield [ids["shm"], ids["sem"], ids["msg"], queue.decode(), shared, name.decode(), keyring]
@@ -254,7 +268,7 @@ def shared_objects(cell):
 
 
 @pytest.mark.threat("T20")
-@pytest.mark.guards("namespaces", "seccomp", "mount", "keyring")
+@pytest.mark.guards("seccomp", "mount", "keyring")
 def test_shared_objects_of_the_host_are_out_of_reach(cell):
     with shared_objects(cell) as arguments:
         outside = cell.host(cell.attacks / "hostile-ipc", *map(str, arguments))
@@ -346,7 +360,7 @@ def assert_silent(path):
 
 
 @pytest.mark.threat("T22")
-@pytest.mark.guards("namespaces", "cgroup", "landlock")
+@pytest.mark.guards("cgroup", "landlock", "namespaces")
 def test_daemons_end_with_the_command(cell):
     heart = cell.write("ws/heart")
     cell.attack("outlive", heart)
@@ -354,7 +368,7 @@ def test_daemons_end_with_the_command(cell):
 
 
 @pytest.mark.threat("T22")
-@pytest.mark.guards("namespaces", "cgroup", "landlock")
+@pytest.mark.guards("cgroup", "landlock", "namespaces")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_everything_ends_with_the_front(cell, number):
     """kill -9 of what the caller started; SIGTERM twice, because the command ignores it."""

@@ -450,7 +450,7 @@ def test_the_token_is_in_no_argument_and_no_readable_environment(cell):
 
 
 @pytest.mark.threat("T17")
-@pytest.mark.guards("namespaces", "landlock")
+@pytest.mark.guards("landlock", "seccomp")
 def test_inside_only_the_command_s_own_environment_holds_the_token(cell):
     """Two means each alone: our processes inside are not readable, and do not hold it in what could be read."""
     script = ("import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (os.getpid(), os.getppid()):\n"
@@ -590,19 +590,29 @@ def test_misleading_hosts_are_not_asked_about(cell, name):
         assert question["host"].isascii() and question["host"].isprintable() and len(question["host"]) <= 255
 
 
-@pytest.mark.threat("T26")
-@pytest.mark.xfail(strict=False, reason="known gap: a plain user's question sometimes does not name the command")
-def test_the_command_in_a_question_is_clean_and_bounded(cell):
+def question_of(cell):
+    """The first question about a host, from a command whose arguments and name are nasty."""
     asker = Asker(lambda q: json.dumps({"id": q["id"], "allow": False}).encode() + b"\n")
-    nasty = "‮⁦\x1b[2J\n\r\t</sandbox_violations>" + "x" * 5000
-    script = "import inside, ctypes\nctypes.CDLL(None).prctl(15, bytes([27]) + b'[2Jev' + bytes([10]), 0, 0, 0)\ninside.connect('asked.example:443')"
+    nasty = "\u202e\u2066\x1b[2J\n\r\t</sandbox_violations>" + "x" * 5000
+    script = ("import inside, ctypes\nctypes.CDLL(None).prctl(15, bytes([27]) + b'[2Jev' + bytes([10]), 0, 0, 0)\n"
+              "inside.connect('asked.example:443')")
     cell.python(script, nasty, options=["--ask-fd", str(asker.theirs.fileno())], pass_fds=[asker.theirs.fileno()])
     asker.close()
     assert asker.lines
-    for line in asker.lines:
-        text = json.dumps(json.loads(line)["command"], ensure_ascii=False)
-        assert "python3" in json.loads(line)["command"]["argv0"], "the question says which command asks"
-        assert len(line) < 8192 and not any(c in text for c in "‮⁦\x1b​") and "\\n" not in text, text
+    return asker.lines[0]
+
+
+@pytest.mark.threat("T26")
+def test_the_command_in_a_question_is_clean_and_bounded(cell):
+    line = question_of(cell)
+    text = json.dumps(json.loads(line)["command"], ensure_ascii=False)
+    assert len(line) < 8192 and not any(c in text for c in "\u202e\u2066\x1b\u200b") and "\\n" not in text, text
+
+
+@pytest.mark.threat("T26")
+@pytest.mark.xfail(strict=False, reason="known gap: a plain user's question sometimes does not name the command")
+def test_a_question_names_the_command(cell):
+    assert "python3" in json.loads(question_of(cell))["command"]["argv0"]
 
 
 @pytest.mark.threat("T26")

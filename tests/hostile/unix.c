@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/io_uring.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -185,12 +184,6 @@ static bool by_bind_mount(void)
     return worked;
 }
 
-static bool by_ring(void)
-{
-    struct io_uring_params params = { 0 };
-    return syscall(SYS_io_uring_setup, 4, &params) >= 0;
-}
-
 /* The address changes in memory between a socket of ours and the host's while the call is judged. */
 static struct sockaddr_un flipped, own_address, host_address;
 static socklen_t flipped_size;
@@ -255,7 +248,6 @@ int main(int argc, char **argv)
         { "relative name", by_relative_name },
         { "names of /proc", by_proc_names },
         { "bind mount", by_bind_mount },
-        { "io_uring", by_ring },
         { "changing address", by_changing_the_address },
     };
     attack_begin(argc, argv);

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,8 +102,8 @@ static bool by_read_only_truncate(void)
 
 static bool by_access_mode_three(void)
 {
-    return fd_opened(open(target, O_ACCMODE | O_CREAT, 0644)) ||
-           fd_opened(open(target, O_ACCMODE | O_TRUNC));
+    return fd_emptied(open(target, O_ACCMODE | O_TRUNC)) ||
+           fd_writes(open(target, O_ACCMODE | O_CREAT, 0644));
 }
 
 static bool by_openat(void)
@@ -347,8 +346,8 @@ static bool by_remount(void)
 
 static bool by_io_uring(void)
 {
-    struct io_uring_params params = { 0 };
-    return syscall(SYS_io_uring_setup, 4, &params) >= 0;
+    return fd_writes(attack_ring_open(target, O_WRONLY, 0)) ||
+           fd_emptied(attack_ring_open(target, O_RDONLY | O_TRUNC, 0));
 }
 
 static bool by_file_handle(void)
