@@ -371,6 +371,8 @@ static int run_planned(struct run *r)
         log_error("%s", e.text);
         return err_exit_code(e.kind) == 125 ? 125 : 1;
     }
+    log_debug("settings: %s; %zu mounts; network %s", r->settings.source, r->plan.mount_count,
+              r->plan.network ? "by rules" : "none");
     if (r->options.explain != EXPLAIN_NO)
         return explain(r);
     r->has_flat = r->options.backend != BACKEND_BWRAP && flat_is_needed(&r->plan, &r->flat);
