@@ -3,6 +3,7 @@
 #   make            build/postern                      make bench   figures against peers
 #   make run        a short tour of the sandbox        make fuzz    fuzz targets, FUZZ_SECONDS each
 #   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
+#   make attacks    every attack of the threat model, as root and unprivileged
 #   make layers     the attacks again, with one layer switched off at a time
 #   make clean      remove the build directories
 
@@ -10,7 +11,7 @@ BUILD = build
 MESON = meson
 FUZZ_SECONDS = 60
 
-.PHONY: all packages run test layers bench fuzz lint coverage clean install
+.PHONY: all packages run test attacks layers bench fuzz lint coverage clean install
 
 all: packages
 	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
@@ -25,6 +26,10 @@ run: all
 test:
 	@tools/install-packages build test
 	@/usr/bin/python3 tools/run-tests
+
+attacks:
+	@tools/install-packages build test
+	@/usr/bin/python3 tools/run-tests attacks
 
 layers:
 	@tools/install-packages build test
