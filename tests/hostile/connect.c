@@ -41,7 +41,7 @@ static void peer_set(const char *address, in_port_t port)
 static int prepared(int type, int protocol)
 {
     int fd = socket(peer.ss_family, type, protocol);
-    struct timeval patience = { .tv_sec = 1 };
+    struct timeval patience = { .tv_usec = 400000 };
     if (fd >= 0) {
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

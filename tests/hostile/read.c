@@ -51,7 +51,10 @@ __attribute__((format(printf, 1, 2))) static bool name_has_mark(const char *form
     va_start(ap, format);
     vsnprintf(path, sizeof path, format, ap);
     va_end(ap);
-    return path_has_mark(path);
+    bool seen = path_has_mark(path);
+    if (seen)
+        attack_note("%s", path);
+    return seen;
 }
 
 static bool by_open(void)

@@ -11,9 +11,8 @@ SECRET = "mark-in-secret"
 @pytest.fixture
 def hidden(cell):
     """A hidden file and a hidden directory, each inside and outside the workspace."""
-    for place in ("ws", "outside"):
-        cell.write(f"{place}/file", SECRET)
-        cell.write(f"{place}/directory/deep/file", SECRET)
+    for path in ("ws/file", "outside/file", "ws/directory/deep/file", "outside/directory/deep/file"):
+        cell.write(path, f"{SECRET} {path}")
     cell.mkdir("ws/scratch")
     cell.chosen = cell.settings(deny_read=[cell.ws / "file", cell.ws / "directory", cell.outside / "file",
                                            cell.outside / "directory"])
@@ -30,8 +29,8 @@ HIDDEN = pytest.mark.parametrize("path", ["ws/file", "outside/file", "ws/directo
 def test_no_alias_reads_a_hidden_file(hidden, path):
     if hidden.without == "mount" and path.startswith("ws/"):
         pytest.skip("where the command may write, the mount alone hides: docs/threat-model.md")
-    hidden.attack("read", hidden.at(path), SECRET, hidden.ws / "scratch", settings=hidden.chosen)
-    assert hidden.at(path).read_text() == SECRET
+    hidden.attack("read", hidden.at(path), f"{SECRET} {path}", hidden.ws / "scratch", settings=hidden.chosen)
+    assert hidden.at(path).read_text() == f"{SECRET} {path}"
 
 
 @pytest.mark.threat("T5")
@@ -49,7 +48,7 @@ def test_no_shell_line_reads_a_hidden_file(hidden, alias):
     lines = [alias.format(path=path, parent=path.parent, name=path.name, parent_name=path.parent.name) for path in found]
     done = hidden.sh("".join(f"({line})\n" for line in lines), settings=hidden.chosen)
     assert SECRET not in done.out + done.err, done
-    assert all(path.read_text() == SECRET for path in found)
+    assert all(SECRET in path.read_text() for path in found)
 
 
 @pytest.mark.threat("T5")
@@ -193,7 +192,7 @@ def test_dangerous_names_do_not_come_in_a_directory_that_is_moved(cell):
 # T32: a deny that was made impossible to look at
 
 @pytest.mark.threat("T32")
-@pytest.mark.guards("mount", "landlock", "seccomp")
+@pytest.mark.guards("landlock", "seccomp")
 def test_a_deny_below_a_directory_without_rights_still_hides(cell):
     secret = cell.write("ws/a/b/secret", SECRET)
     settings = cell.settings(deny_read=[secret])
