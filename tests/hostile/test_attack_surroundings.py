@@ -297,27 +297,35 @@ def test_settings_in_odd_places_are_refused(cell, place):
 
 # T40
 
-def secret_of(cell):
-    return cell.write("home/.ssh/id", SECRET), cell.settings(deny_read=["~/.ssh"])
+MEANINGLESS = ["", ".", "relative", "/nowhere/at/all", "~", "\n", None]
+ODD_BUT_A_DIRECTORY = ["/", "//", "/proc/self/cwd"]
 
 
 @pytest.mark.threat("T40")
 @pytest.mark.users("root", "user", "named")
-@pytest.mark.parametrize("home", ["", ".", "relative", "/nowhere/at/all", "~", "/", "//", "\n", None, "/proc/self/cwd"])
+@pytest.mark.parametrize("home", MEANINGLESS)
 def test_an_odd_home_never_loses_a_deny(cell, home):
     """Refuse, or hide what the passwd entry says as well. Never run with `~` meaning nothing."""
-    secret, settings = secret_of(cell)
-    home_of_entry = {"root": "/root", "named": "/usr/games"}.get(cell.who)
-    at = None
-    if home_of_entry and os.geteuid() == 0:
-        at = f"{home_of_entry}/.ssh"
-    done = cell.sh("ls -A \"$1\"; cat \"$2\"; echo ran", at or "/nonexistent", secret, settings=settings, env={"HOME": home})
-    if cell.who == "user":
-        wants_refusal = home not in ("/", "//", "/proc/self/cwd")
-        assert (done.code != 0 and "ran" not in done.out) or not wants_refusal, done
-    elif done.code == 0 and at and os.path.isdir(at):
-        assert done.out.split() == ["ran"] or SECRET in done.out, done
+    settings = cell.settings(deny_read=["~/.ssh", "~/share"])
+    entry = {"root": "/root", "named": "/usr/games"}.get(cell.who)
+    done = cell.sh('ls -A "$1"/.ssh "$1"/share 2>/dev/null; echo ran', entry or "/nonexistent", settings=settings,
+                   env={"HOME": home})
+    if entry is None:
+        assert done.code in (1, 125) and "ran" not in done.out and done.err, done
+    else:
+        listed = [line for line in done.out.split() if not line.endswith(":")]
+        assert done.code == 0 and listed == ["ran"] or done.code in (1, 125) and not listed, done
+
+
+@pytest.mark.threat("T40")
+@pytest.mark.parametrize("home", ODD_BUT_A_DIRECTORY)
+def test_a_home_that_is_an_odd_directory_is_meant_as_it_stands(cell, home):
+    secret = cell.write("ws/.ssh/id", "mark-in-secret")
+    done = cell.sh("cat .ssh/id; echo ran", settings=cell.settings(deny_read=["~/.ssh"]), env={"HOME": home})
     assert done.code in (0, 1, 125), done
+    if home == "/proc/self/cwd" and done.code == 0:
+        assert "mark-in-secret" not in done.out, done
+    assert secret.read_text() == "mark-in-secret"
 
 
 @pytest.mark.threat("T40")
