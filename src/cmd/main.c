@@ -4,14 +4,15 @@
  * earlier. It holds what needs that, and hands every other command to `postern-engine` beside it, with
  * the loader's variables taken out.
  */
-#include "base/buf.h"
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "sandbox/engine_path.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct row {
@@ -54,23 +55,15 @@ static void drop_loader_variables(void)
 
 static int hand_over(char **argv)
 {
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
-    if (n <= 0 || (size_t)n >= sizeof self) {
-        log_error("cannot find our own program: is /proc mounted?");
+    char self[PATH_MAX], engine[PATH_MAX];
+    struct err e;
+    if (own_program_path(self, &e) < 0 || engine_path(self, engine, &e) < 0) {
+        log_error("%s", e.text);
         return 125;
     }
-    struct str directory = { self, (size_t)n };
-    directory.n = (size_t)str_last_index(directory, '/');
-    AUTO_BUF path = { 0 };
-    buf_addf(&path, "%.*s/postern-engine", STR_ARGS(directory));
-    if (access(buf_text(&path), X_OK) < 0) {
-        buf_empty(&path);
-        buf_addf(&path, "%.*s/../libexec/postern/postern-engine", STR_ARGS(directory));
-    }
     drop_loader_variables();
-    execv(buf_text(&path), argv);
-    log_error("cannot start '%s': %s", buf_text(&path), strerrordesc_np(errno));
+    execv(engine, argv);
+    log_error("cannot start '%s': %s", engine, strerrordesc_np(errno));
     return 125;
 }
 

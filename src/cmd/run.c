@@ -7,6 +7,7 @@
 #include "role/supervisor.h"
 #include "sandbox/backend_bwrap.h"
 #include "sandbox/backend_seatbelt.h"
+#include "sandbox/engine_path.h"
 #include "sandbox/env.h"
 #include "sandbox/flat.h"
 #include "sandbox/plan.h"
@@ -94,23 +95,6 @@ static void create_directories(const struct settings *s)
             log_warn("%s: cannot make '%s': %s", entry->where, buf_text(&path),
                      strerrordesc_np(errno));
     }
-}
-
-static int find_programs(struct run *r, struct err *e)
-{
-    ssize_t n = readlink("/proc/self/exe", r->self, sizeof r->self - 1);
-    if (n <= 0)
-        return err_set(e, E_SANDBOX, errno, "find our own program (is /proc mounted?)");
-    r->self[n] = '\0';
-    static const char *const places[] = { "postern-engine", "../libexec/postern/postern-engine" };
-    int directory = (int)str_last_index((struct str){ r->self, (size_t)n }, '/');
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        AUTO_BUF path = { 0 };
-        buf_addf(&path, "%.*s/%s", directory, r->self, places[i]);
-        if (access(buf_text(&path), X_OK) == 0 && realpath(buf_text(&path), r->engine))
-            return 0;
-    }
-    return err_set(e, E_SANDBOX, 0, "layer proxy: postern-engine is not beside '%s'", r->self);
 }
 
 static char *absolute(const char *path)
@@ -362,7 +346,8 @@ static int check_audit_file(const struct run *r, struct err *e)
 static int run_planned(struct run *r)
 {
     struct err e = { 0 };
-    if (find_programs(r, &e) < 0 || load_settings(r, &e) < 0)
+    if (own_program_path(r->self, &e) < 0 || engine_path(r->self, r->engine, &e) < 0 ||
+        load_settings(r, &e) < 0)
         return e.kind == E_SANDBOX ? (log_error("%s", e.text), 125) : 1;
     create_directories(&r->settings);
     list_own_files(r);

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/engine_path.h"
 #include "sandbox/keyring.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mount_calls.h"
@@ -262,20 +263,12 @@ void try_keyring(struct layers *l)
 /* The proxy's listeners need the network namespace; its program must lie where `run` looks for it. */
 void try_proxy(struct layers *l)
 {
-    static const char *const places[] = { "postern-engine", "../libexec/postern/postern-engine" };
     struct layer_report *r = &l->of[LAYER_PROXY];
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
-    struct str directory = { self, n > 0 ? (size_t)n : 0 };
-    ptrdiff_t slash = str_last_index(directory, '/');
-    directory.n = slash > 0 ? (size_t)slash : 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        AUTO_BUF path = { 0 };
-        buf_addf(&path, "%.*s/%s", STR_ARGS(directory), places[i]);
-        if (access(buf_text(&path), X_OK) == 0) {
-            on(r);
-            return;
-        }
+    char self[PATH_MAX], engine[PATH_MAX];
+    struct err e;
+    if (own_program_path(self, &e) == 0 && engine_path(self, engine, &e) == 0) {
+        on(r);
+        return;
     }
     layer_say(r, LAYER_OFF, "postern-engine is not beside this program");
     layer_cure(r, "install it again, both programs together");
