@@ -6,11 +6,11 @@
 #include "base/fd.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
+#include "sandbox/family.h"
 #include "sandbox/init.h"
 #include "sandbox/keyring.h"
 #include "sandbox/spawner.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,62 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-struct family {
-    pid_t pid, parent;
-    bool ours;
-};
-
-/* The second number behind the name in /proc/PID/stat, or 0. A name may hold ")". */
-static pid_t parent_of(int proc, const char *pid)
-{
-    char path[32], text[512];
-    snprintf(path, sizeof path, "%.16s/stat", pid);
-    AUTO_FD fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
-    char *end = strrchr(text, ')');
-    return end && end[1] == ' ' && end[2] && end[3] == ' ' ? (pid_t)strtol(end + 4, NULL, 10) : 0;
-}
-
-static size_t list_processes(struct family **out)
-{
-    size_t n = 0, room = 0;
-    DIR *proc = opendir("/proc");
-    if (!proc)
-        return 0;
-    for (struct dirent *entry; (entry = readdir(proc));) {
-        uint64_t pid;
-        if (!str_to_u64(str_of(entry->d_name), &pid) || pid > INT_MAX)
-            continue;
-        if (n == room) {
-            room = room ? room * 2 : 256;
-            *out = mem_grow(*out, room * sizeof **out);
-        }
-        (*out)[n++] = (struct family){ (pid_t)pid, parent_of(dirfd(proc), entry->d_name), false };
-    }
-    closedir(proc);
-    return n;
-}
-
 /* Sends SIGKILL to every descendant that there is now. */
 static void kill_descendants(void)
 {
-    AUTO_FREE struct family *all = NULL;
-    const pid_t self = getpid();
-    size_t n = list_processes(&all);
-    for (bool more = true; more;) {
-        more = false;
-        for (size_t i = 0; i < n; i++) {
-            bool ours = all[i].parent == self;
-            for (size_t k = 0; k < n && !ours; k++)
-                ours = all[k].ours && all[k].pid == all[i].parent;
-            more |= ours && !all[i].ours;
-            all[i].ours |= ours;
-        }
-    }
+    AUTO_FREE pid_t *all = NULL;
+    size_t n = family_list("/proc", getpid(), SIZE_MAX, &all);
     for (size_t i = 0; i < n; i++)
-        if (all[i].ours)
-            kill(all[i].pid, SIGKILL);
+        kill(all[i], SIGKILL);
 }
 
 /* Orphans come to us, so the end is reached when we have no child. */

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "egress/clean.h"
+#include "sandbox/family.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -103,25 +104,14 @@ static bool holds_socket(const struct watch *w, pid_t pid, struct str socket)
     return false;
 }
 
-/* A process of the same pid namespace as init that holds the socket, or 0. */
+/* A process of the sandbox that holds the socket, or 0. */
 static pid_t find_holder(const struct watch *w, struct str socket)
 {
-    char path[PATH_ROOM], space[128];
-    path_in(w, w->init, path, "ns/pid");
-    ssize_t n = readlink(path, space, sizeof space);
-    if (n <= 0)
-        return 0;
-    CLEANUP(dir_drop) DIR *dir = opendir(w->proc);
-    struct dirent *entry;
-    for (size_t i = 0; dir && i < WATCH_PROCESSES_MAX && (entry = readdir(dir)) != NULL; i++) {
-        uint64_t pid;
-        if (!str_to_u64(str_of(entry->d_name), &pid) || pid > INT_MAX)
-            continue;
-        path_in(w, (pid_t)pid, path, "ns/pid");
-        if (link_is(AT_FDCWD, path, (struct str){ space, (size_t)n }) &&
-            holds_socket(w, (pid_t)pid, socket))
-            return (pid_t)pid;
-    }
+    AUTO_FREE pid_t *inside = NULL;
+    size_t n = family_list(w->proc, w->init, WATCH_PROCESSES_MAX, &inside);
+    for (size_t i = 0; i < n; i++)
+        if (holds_socket(w, inside[i], socket))
+            return inside[i];
     return 0;
 }
 

@@ -610,7 +610,6 @@ def test_the_command_in_a_question_is_clean_and_bounded(cell):
 
 
 @pytest.mark.threat("T26")
-@pytest.mark.xfail(strict=False, reason="known gap: a plain user's question sometimes does not name the command")
 def test_a_question_names_the_command(cell):
     assert "python3" in json.loads(question_of(cell))["command"]["argv0"]
 

@@ -99,6 +99,19 @@ static void the_owner_of_a_port_is_found(void **state)
     assert_true(str_starts(str_of(who.tree), STR("sh (")));
 }
 
+static void a_process_of_somebody_else_is_not_named(void **state)
+{
+    static const char *const argv[] = { "/bin/sh", "-c", "kill -STOP $$", NULL };
+    struct client c = start_client(argv), other = start_client(argv);
+    struct watch w;
+    struct watch_process who;
+    watch_init(&w, other.pid);
+    bool found = watch_port_owner(&w, c.port, 0, &who);
+    stop_client(&c);
+    stop_client(&other);
+    assert_false(found);
+}
+
 static void hostile_arguments_are_cleaned_and_cut(void **state)
 {
     char huge[60000];
@@ -194,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_owner_of_a_port_is_found),
+        cmocka_unit_test(a_process_of_somebody_else_is_not_named),
         cmocka_unit_test(hostile_arguments_are_cleaned_and_cut),
         cmocka_unit_test(what_cannot_be_found_is_unknown),
         cmocka_unit_test(looks_are_bounded_per_second),
