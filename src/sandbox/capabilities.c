@@ -43,12 +43,18 @@ static int set_all(uint64_t mask, struct err *e)
     return 0;
 }
 
-static int drop_bounding(struct err *e)
+/* Secure bits are set last: where they stand, an earlier call has done all of this for us. */
+int capabilities_bound(struct err *e)
 {
-    /* Ends at the first number that this kernel does not know. */
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            return err_set(e, E_SANDBOX, errno, "layer capabilities: bounding set, %d", cap);
+    if (prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == SECURE_BITS)
+        return 0;
+    int cap = 0;
+    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        cap++;
+    if (errno != EINVAL || cap == 0) /* EINVAL: the first number that this kernel does not know */
+        return err_set(e, E_SANDBOX, errno, "layer capabilities: bounding set, %d", cap);
+    if (prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) < 0)
+        return err_set(e, E_SANDBOX, errno, "layer capabilities: secure bits");
     return 0;
 }
 
@@ -64,10 +70,8 @@ int capabilities_drop(uint64_t keep, struct err *e)
     if (held & 1ull << CAP_SETPCAP) {
         if (set_all(held, e) < 0) /* effective, too */
             return -1;
-        if (drop_bounding(e) < 0)
+        if (capabilities_bound(e) < 0)
             return -1;
-        if (prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) < 0)
-            return err_set(e, E_SANDBOX, errno, "layer capabilities: secure bits");
     }
     return set_all(keep & held, e);
 }

@@ -13,3 +13,8 @@
  * The bounding set and the secure bits can only be changed with CAP_SETPCAP. A caller without it has
  * nothing that they could give: for it they are left, and no_new_privs does their work. */
 int capabilities_drop(uint64_t keep, struct err *e);
+
+/* The part of it that children inherit and that takes some forty calls: bounding set and secure bits.
+ * Whoever has CAP_SETPCAP in effect and starts several processes does it once, before them; what
+ * it holds itself stays. */
+int capabilities_bound(struct err *e);

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,9 +20,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-extern char **environ;
-
-enum { IMAGE_MAX = 8 << 20 };
+enum {
+    IMAGE_MAX = 8 << 20,
+    STACK_SIZE =
+        64 << 10, /* of the child until it executes; pages that are not used cost nothing */
+};
 
 /* Says why on the failure pipe and ends; whoever reads it turns it into a message and a status. */
 static _Noreturn void give_up(int failure, int stage, int os, const char *text)
@@ -36,16 +37,16 @@ static _Noreturn void give_up(int failure, int stage, int os, const char *text)
 }
 
 /* Runs no shell that nobody asked for: a script without "#!" is ENOEXEC (contract 1.1). */
-static int execute_at(const char *path, char *const *argv)
+static int execute_at(const char *path, const struct command *c)
 {
-    execve(path, argv, environ);
+    execve(path, (char *const *)c->argv, (char *const *)c->environment);
     return errno;
 }
 
-static const char *variable(const char *name)
+static const char *variable(char *const *environment, const char *name)
 {
     size_t n = strlen(name);
-    for (char **at = environ; *at; at++)
+    for (char *const *at = environment; *at; at++)
         if (strncmp(*at, name, n) == 0 && (*at)[n] == '=')
             return *at + n + 1;
     return NULL;
@@ -53,20 +54,20 @@ static const char *variable(const char *name)
 
 /* The errno that explains best why nothing was executed. The look-up is the command's own PATH, done
  * inside the finished sandbox. */
-static int execute(char *const *argv)
+static int execute(const struct command *c)
 {
-    const char *name = argv[0];
+    const char *name = c->argv[0];
     if (strchr(name, '/'))
-        return execute_at(name, argv);
+        return execute_at(name, c);
     if (!*name)
         return ENOENT;
-    const char *path = variable("PATH");
+    const char *path = variable(c->environment, "PATH");
     struct str rest = str_of(path ? path : "/usr/local/bin:/usr/bin:/bin"), dir;
     int best = ENOENT;
     while (str_cut(&rest, ':', &dir)) {
         AUTO_BUF file = { 0 };
         buf_addf(&file, "%.*s/%s", STR_ARGS(dir.n ? dir : STR(".")), name);
-        int os = execute_at(buf_text(&file), argv);
+        int os = execute_at(buf_text(&file), c);
         if (os == EACCES) {
             struct stat st;
             if (stat(buf_text(&file), &st) == 0 && !S_ISDIR(st.st_mode))
@@ -142,9 +143,20 @@ static int prepare_session(const struct command *c, struct err *e)
     return 0;
 }
 
-static _Noreturn void become(const struct plan *p, const struct seccomp_program *filter,
-                             const struct command *c, int failure, int socket)
+/* What the child works with; it shares our memory until it executes. */
+struct birth {
+    const struct plan *plan;
+    const struct seccomp_program *filter;
+    const struct command *command;
+    int failure, socket;
+};
+
+static int become(void *argument)
 {
+    const struct birth *b = argument;
+    const struct plan *p = b->plan;
+    const struct command *c = b->command;
+    const int failure = b->failure;
     struct err e = { 0 };
     if (prepare_session(c, &e) < 0)
         give_up(failure, 1, e.os, e.text);
@@ -152,18 +164,17 @@ static _Noreturn void become(const struct plan *p, const struct seccomp_program 
         give_up(failure, 1, e.os, e.text);
     if (confine_command(p, &e) < 0)
         give_up(failure, 1, e.os, e.text);
-    environ = (char **)c->environment;
     if (!p->disabled_layers[LAYER_SECCOMP]) {
         int listener = -1;
-        if (seccomp_program_load(filter, p->seccomp.notify ? &listener : NULL, &e) < 0)
+        if (seccomp_program_load(b->filter, p->seccomp.notify ? &listener : NULL, &e) < 0)
             give_up(failure, 1, e.os, e.text);
-        if (p->seccomp.notify && send_listener(socket, listener) < 0)
+        if (p->seccomp.notify && send_listener(b->socket, listener) < 0)
             give_up(failure, 1, errno, "layer seccomp: hand the listener over");
     }
     /* Nothing of the caller's or of ours above 2 reaches the command (T10). */
     if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         give_up(failure, 1, errno, "close inherited descriptors");
-    int os = execute(c->argv);
+    int os = execute(c);
     give_up(failure, 2, os, c->argv[0]);
 }
 
@@ -175,14 +186,18 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(e, E_SANDBOX, errno, "start the command: make a socket pair");
     AUTO_FD ours = pair[0], theirs = pair[1];
+    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
+    struct birth birth = { p, filter, c, failure, theirs };
     /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
-    struct clone_args how = { .flags = CLONE_PARENT };
-    long child = p->flat ? fork() : syscall(SYS_clone3, &how, sizeof how);
-    if (child < 0)
-        return err_set(e, E_SANDBOX, errno, "start the command: fork");
-    if (child == 0)
-        become(p, filter, c, failure, theirs);
-    *pid = (pid_t)child;
+    int how = CLONE_VM | CLONE_VFORK | (p->flat ? SIGCHLD : CLONE_PARENT);
+    *pid = clone(become, stack + STACK_SIZE, how, &birth);
+    int os = errno;
+    munmap(stack, STACK_SIZE);
+    if (*pid < 0)
+        return err_set(e, E_SANDBOX, os, "start the command: clone");
     fd_drop(&theirs);
     if (p->seccomp.notify && !p->disabled_layers[LAYER_SECCOMP])
         *listener = receive_listener(ours);

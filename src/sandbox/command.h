@@ -18,7 +18,7 @@ struct command {
     const char *cwd;          /* inside; NULL = stay */
     int stdio[3];             /* become 0, 1 and 2; -1 = leave as it is */
     bool terminal;            /* stdio[0] is the controlling terminal of init's session */
-    bool own_session;         /* setsid; else a process group of init's session, so that a stop signal
+    bool own_session; /* setsid; else a process group of init's session, so that a stop signal
                                * stops it: the kernel does not stop orphaned groups */
 };
 

@@ -19,7 +19,8 @@ enum { SIBLINGS_MAX = 4096 };
 struct rules {
     const struct plan *plan;
     int ruleset, abi;
-    uint64_t read; /* rights of what may be read */
+    uint64_t read;        /* rights of what may be read */
+    const char *overlaid; /* left to the warden, who sees what stands there by then; or NULL */
     size_t siblings;
 };
 
@@ -37,21 +38,33 @@ static bool is_out_of_reach(int os)
     return os == ENOENT || os == EACCES || os == ENOTDIR || os == ELOOP;
 }
 
-static int allow_at(struct rules *r, int dir, const char *path, uint64_t access, struct err *e)
+static int cannot_open(const char *path, struct err *e)
 {
-    AUTO_FD at = path_open_at(dir, path);
+    if (is_out_of_reach(errno))
+        return 0;
+    return err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", path);
+}
+
+static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+{
+    AUTO_FD at = path_open(path);
     if (at < 0)
-        return is_out_of_reach(errno)
-                   ? 0
-                   : err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", path);
+        return cannot_open(path, e);
     if (landlock_allow_path(r->ruleset, r->abi, at, access, e) < 0)
         return err_while(e, "layer landlock: '%s'", path);
     return 0;
 }
 
-static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+static int allow_entry(struct rules *r, int dir, const struct dirent *entry, struct err *e)
 {
-    return allow_at(r, AT_FDCWD, path, access, e);
+    AUTO_FD at = path_open_at(dir, entry->d_name);
+    if (at < 0)
+        return cannot_open(entry->d_name, e);
+    int result =
+        entry->d_type == DT_UNKNOWN
+            ? landlock_allow_path(r->ruleset, r->abi, at, r->read, e)
+            : landlock_allow_entry(r->ruleset, r->abi, at, entry->d_type == DT_DIR, r->read, e);
+    return result < 0 ? err_while(e, "layer landlock: '%s'", entry->d_name) : 0;
 }
 
 /* Hidden paths in directories that the command may write are covered by mounts only: a rule per
@@ -77,6 +90,8 @@ static int allow_reads(struct rules *r, const char *path, struct err *e)
     bool exact;
     if (!hidden_beneath(r->plan, str_of(path), &exact))
         return allow(r, path, r->read, e);
+    if (r->overlaid && strcmp(path, r->overlaid) == 0)
+        return 0;
     DIR *d = opendir(path);
     if (!d)
         return allow(r, path, r->read & LL_READ_DIR, e);
@@ -103,7 +118,7 @@ static int allow_reads(struct rules *r, const char *path, struct err *e)
             result = allow(r, path, r->read, e);
             break;
         } else {
-            result = allow_at(r, dirfd(d), entry->d_name, r->read, e);
+            result = allow_entry(r, dirfd(d), entry, e);
         }
     }
     closedir(d);
@@ -227,11 +242,26 @@ int confine_open(const struct plan *p, int *ruleset, struct err *e)
     return *ruleset < 0 ? err_while(e, "layer landlock") : 0;
 }
 
+/* The directory over which the mounts will lay what shows a missing TMPDIR. The caller frees. */
+static char *find_overlaid(const struct plan *p)
+{
+    if (!p->tmpdir_missing || p->flat)
+        return NULL;
+    char *parent = str_dup(str_of(p->tmpdir));
+    struct stat st;
+    do
+        *strrchr(parent, '/') = '\0';
+    while (*parent && stat(parent, &st) < 0);
+    return parent;
+}
+
 int confine_allow_host(const struct plan *p, int ruleset, struct err *e)
 {
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
+    AUTO_FREE char *overlaid = find_overlaid(p);
+    r.overlaid = overlaid;
     return allow_reads(&r, "/", e) < 0 || allow_lists(&r, e) < 0 || allow_trees(&r, e) < 0 ||
                    allow_executables(&r, e) < 0
                ? -1

@@ -380,6 +380,8 @@ static int build(struct init *i, struct err *e)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "layer capabilities: no_new_privs");
+    if (capabilities_bound(e) < 0) /* once, for the warden and the command, too */
+        return -1;
     if (open_signals(i, e) < 0 ||
         (s->terminal && init_make_terminal(s, "/dev/pts/ptmx", &i->pty_slave, e) < 0))
         return -1;

@@ -16,10 +16,10 @@ struct init_setup {
     const struct command *first; /* NULL: stay until the supervisor ends */
     uid_t uid;                   /* the caller's, as seen outside */
     gid_t gid;
-    bool terminal;               /* make a pty for the first command and pass its master out */
+    bool terminal; /* make a pty for the first command and pass its master out */
     bool report_allowed;
     int boss, orders, report, failure; /* owned */
-    int ruleset;                         /* of the outer Landlock domain, -1 = none; owned */
+    int ruleset;                       /* of the outer Landlock domain, -1 = none; owned */
 };
 
 /* Runs in the new namespaces, right after clone. Never returns. */

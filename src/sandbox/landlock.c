@@ -79,20 +79,33 @@ int landlock_ruleset(int abi, struct landlock_wants wants, struct err *e)
     return (int)fd;
 }
 
+static int add_path(int ruleset, int abi, int path_fd, bool directory, uint64_t access)
+{
+    access = landlock_granted(abi, (struct landlock_wants){ .files = access }).files;
+    if (!directory)
+        access &= FILE_RIGHTS;
+    if (access == 0) /* nothing that this kernel could refuse: ENOMSG otherwise */
+        return 0;
+    struct path_attr attr = { access, path_fd };
+    return syscall(NR_LANDLOCK_ADD_RULE, ruleset, RULE_PATH_BENEATH, &attr, 0) < 0 ? -1 : 0;
+}
+
 int landlock_allow_path(int ruleset, int abi, int path_fd, uint64_t access, struct err *e)
 {
     struct stat st;
     if (fstat(path_fd, &st) < 0)
         return err_set(e, E_SANDBOX, errno, "landlock: look at the path of a rule");
-    access = landlock_granted(abi, (struct landlock_wants){ .files = access }).files;
-    if (!S_ISDIR(st.st_mode))
-        access &= FILE_RIGHTS;
-    if (access == 0) /* nothing that this kernel could refuse: ENOMSG otherwise */
-        return 0;
-    struct path_attr attr = { access, path_fd };
-    if (syscall(NR_LANDLOCK_ADD_RULE, ruleset, RULE_PATH_BENEATH, &attr, 0) < 0)
+    if (add_path(ruleset, abi, path_fd, S_ISDIR(st.st_mode), access) < 0)
         return err_set(e, E_SANDBOX, errno, "landlock: add a rule for a path");
     return 0;
+}
+
+int landlock_allow_entry(int ruleset, int abi, int path_fd, bool directory, uint64_t access,
+                         struct err *e)
+{
+    if (add_path(ruleset, abi, path_fd, directory, access) == 0)
+        return 0;
+    return landlock_allow_path(ruleset, abi, path_fd, access, e);
 }
 
 int landlock_allow_port(int ruleset, int abi, uint16_t port, uint64_t access, struct err *e)

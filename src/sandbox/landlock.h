@@ -58,6 +58,11 @@ int landlock_ruleset(int abi, struct landlock_wants wants, struct err *e);
  * for a plain file are dropped when it is one. */
 int landlock_allow_path(int ruleset, int abi, int path_fd, uint64_t access, struct err *e);
 
+/* The same for what a directory listing says is a directory or not: one call less. Where something else
+ * has come in its place meanwhile, it gets no more than its own kind may have. */
+int landlock_allow_entry(int ruleset, int abi, int path_fd, bool directory, uint64_t access,
+                         struct err *e);
+
 int landlock_allow_port(int ruleset, int abi, uint16_t port, uint64_t access, struct err *e);
 
 /* Puts the calling thread into the rule set for good. no_new_privs must be set. */
