@@ -42,8 +42,8 @@ struct supervisor {
     struct asking *asking;
     struct steering *steering; /* --control-fd */
     struct pty *pty;
-    int signals;
-    bool ended; /* the first command has ended */
+    int signals; /* signalfd that is only polled: reading would take SIGTSTP */
+    bool ended;  /* the first command has ended */
     int wait_status;
     struct rusage usage;
     int64_t first_signal_ms; /* of SIGINT or SIGTERM, 0 = none yet */
@@ -60,13 +60,19 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Read by the loop instead; the command starts with none blocked. */
+static sigset_t forwarded_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < FORWARDED; i++)
+        sigaddset(&set, forwarded[i]);
+    return set;
+}
+
+/* Taken by the loop instead; the command starts with none blocked. */
 static void block_signals(void)
 {
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (int i = 0; i < FORWARDED; i++)
-        sigaddset(&mask, forwarded[i]);
+    sigset_t mask = forwarded_set();
     sigaddset(&mask, SIGPIPE); /* a reader of our stderr or audit log that goes away is an errno */
     sigprocmask(SIG_BLOCK, &mask, NULL);
 }
@@ -83,13 +89,21 @@ static void kill_everything(struct supervisor *s)
     launch_kill(&s->launch);
 }
 
-/* Stops with the command, as a shell's job control expects, and goes on with it. */
-static void stop_ourselves(struct supervisor *s)
+/* Stops with the command, as a shell's job control expects, and goes on with it. SIGTSTP is still
+ * pending: let through it stops us, and a SIGCONT that has come meanwhile has taken it back, so that
+ * no order of the two leaves us stopped. In an orphaned process group, where no shell would wake us,
+ * the kernel drops it. */
+static void stop_with_command(struct supervisor *s)
 {
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    send_signal(s, SIGTSTP);
     asking_suspend(s->asking);
     if (s->pty)
         pty_suspend(s->pty);
-    kill(getpid(), SIGSTOP);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
     if (s->pty)
         pty_resume(s->pty);
     asking_resume(s->asking, now_ms());
@@ -112,15 +126,18 @@ static void take_signal(struct supervisor *s, int number, int64_t now)
         s->last_signal = number;
     }
     send_signal(s, number);
-    if (number == SIGTSTP)
-        stop_ourselves(s);
 }
 
-static void read_signals(struct supervisor *s, int64_t now)
+static void take_signals(struct supervisor *s, int64_t now)
 {
-    struct signalfd_siginfo info;
-    while (read(s->signals, &info, sizeof info) == (ssize_t)sizeof info)
-        take_signal(s, (int)info.ssi_signo, now);
+    static const struct timespec at_once = { 0 };
+    sigset_t taken = forwarded_set(), pending;
+    sigdelset(&taken, SIGTSTP);
+    for (int number; (number = sigtimedwait(&taken, NULL, &at_once)) > 0;)
+        take_signal(s, number, now);
+    CHECK(sigpending(&pending) == 0);
+    if (sigismember(&pending, SIGTSTP))
+        stop_with_command(s);
 }
 
 static void start_proxy(struct supervisor *s)
@@ -335,7 +352,7 @@ static bool turn(struct supervisor *s)
             continue;
         switch (p.owner[i]) {
         case P_SIGNALS:
-            read_signals(s, now);
+            take_signals(s, now);
             break;
         case P_BOSS:
             alive = read_boss(s);
@@ -482,10 +499,7 @@ static int open_parts(struct supervisor *s, struct err *e)
     struct steered steered = { s->asking, &s->proxy, &s->record, &s->launch };
     if (steering_new(a, &steered, &s->steering, e) < 0)
         return -1;
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (int i = 0; i < FORWARDED; i++)
-        sigaddset(&mask, forwarded[i]);
+    sigset_t mask = forwarded_set();
     s->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     return s->signals < 0 ? err_set(e, E_SANDBOX, errno, "watch signals") : 0;
 }

@@ -122,8 +122,9 @@ class Box:
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
+        more.setdefault("start_new_session", True)
         child = subprocess.Popen([os.fspath(a) for a in arguments], cwd=cwd or self.ws, bufsize=0,
-                                 env=self.environment(env), start_new_session=True, **self.as_user(), **more)
+                                 env=self.environment(env), **self.as_user(), **more)
         self.children.append(child)
         return child
 

@@ -114,6 +114,42 @@ def test_a_command_without_handlers_stops_and_goes_on(box):
     assert box.finish(child).code == 143
 
 
+# Answers SIGUSR1, at whatever moment it comes, for as long as nothing of the run is stopped.
+ANSWERER = r"""
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.write(1, b"ready\n")
+while signal.sigwait([signal.SIGUSR1]):
+    os.write(1, b"here\n")
+"""
+# As a shell with job control starts it (a group of its own in our session); and as a daemon does, in an orphaned group.
+GROUPS = {"job": {"start_new_session": False, "process_group": 0}, "orphaned": {"start_new_session": True}}
+
+
+def test_we_stop_like_a_job_of_a_shell_and_go_on(box):
+    child = started(box, "python3", "-c", ANSWERER, **GROUPS["job"])
+    child.send_signal(signal.SIGTSTP)
+    wait_for(lambda: os.WIFSTOPPED(os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED)[1]), "the shell is told of the stop")
+    child.send_signal(signal.SIGCONT)
+    child.send_signal(signal.SIGUSR1)
+    assert box.line(child) == "here"
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_stop_that_is_taken_back_at_once_stops_nothing(box, group):
+    child = started(box, "python3", "-c", ANSWERER, **GROUPS[group])
+    for turn in range(400):
+        child.send_signal(signal.SIGTSTP)
+        time.sleep(turn % 40 * 5e-6)  # to meet every moment of what the stop sets going
+        child.send_signal(signal.SIGCONT)
+        child.send_signal(signal.SIGUSR1)
+        assert box.line(child) == "here", f"turn {turn}"
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
+
+
 def state(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
