@@ -324,6 +324,8 @@ static void fill_polls(struct supervisor *s, struct polls *p)
     else if (!s->proxy_failed)
         for (size_t i = 0; i < s->launch.listener_count; i++)
             want(p, P_LISTENER, s->launch.listeners[i].fd, POLLIN);
+    for (size_t i = 0; s->asked->flat && s->proxy_failed && i < s->asked->flat->listener_count; i++)
+        want(p, P_LISTENER, s->asked->flat->listeners[i].fd, POLLIN);
     want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
     struct pollfd terminal[PTY_POLLS];
@@ -385,7 +387,9 @@ static bool turn(struct supervisor *s)
         send_signal(s, SIGHUP);
     if (s->pty)
         pty_hold(s->pty, asking_has_terminal(s->asking));
-    if (start && !s->proxy.running && !s->proxy_failed)
+    if (start && s->proxy_failed && s->asked->flat)
+        flat_turn_away(s->asked->flat);
+    else if (start && !s->proxy.running && !s->proxy_failed)
         start_proxy(s);
     run_timers(s, now);
     return alive;

@@ -141,7 +141,8 @@ static void hide_machine(struct plan *p)
 static int listen_somewhere(struct flat *f, enum netns_listener_kind kind, uint16_t *port,
                             struct err *e)
 {
-    AUTO_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Without SO_REUSEADDR and SO_REUSEPORT: nobody shares the port. */
+    AUTO_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     socklen_t size = sizeof at;
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, BACKLOG) < 0 ||
@@ -163,6 +164,13 @@ int flat_prepare(struct flat *f, struct plan *p, struct err *e)
     p->transparent = p->netns.transparent = false;
     p->seccomp.without_namespaces = true;
     return 0;
+}
+
+void flat_turn_away(const struct flat *f)
+{
+    for (size_t i = 0; i < f->listener_count; i++)
+        for (int fd; (fd = accept4(f->listeners[i].fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+            close(fd);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)

@@ -18,7 +18,9 @@
 #include "sandbox/plan.h"
 
 struct flat {
-    struct netns_listener listeners[NETNS_LISTENERS_MAX]; /* owned */
+    /* Owned, and kept as long as the run whether the proxy lives or not: the ports are the machine's, and
+     * whoever got hold of one would get what the command sends there. */
+    struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
     char tmpdir[32]; /* made by us; "" = none */
     char why[160];   /* what the machine refuses */
@@ -31,6 +33,10 @@ bool flat_is_needed(const struct plan *p, struct flat *f);
 /* Fits the plan: opens the listeners, makes the directory for TMPDIR, sets plan->flat and what follows
  * from it. Fails with E_SANDBOX and the entry's name when the plan holds what needs a mount. */
 int flat_prepare(struct flat *f, struct plan *p, struct err *e);
+
+/* Ends the connections that wait at the listeners. For a run whose proxy has ended: what nobody accepts
+ * would hang. */
+void flat_turn_away(const struct flat *f);
 
 /* Closes the listeners and removes the directory with all that is in it. */
 void flat_release(struct flat *f);

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -296,6 +297,42 @@ def test_without_namespaces_the_proxy_serves_what_is_allowed_and_nothing_else(bo
     done = without_namespaces(box, f"curl -sS --noproxy '' http://localhost:{web.port}/;"
                                    " curl -sS --noproxy '' -o /dev/null -w '%{http_code}' http://other.example/")
     assert done.ok().endswith("403") and len(web.seen) == 1
+
+
+AFTER_THE_PROXY = """
+import os, re, socket, sys, urllib.request
+ports = [int(re.search(r":(\\d+)/?$", os.environ[name]).group(1)) for name in ("HTTP_PROXY", "FTP_PROXY")]
+try:
+    urllib.request.urlopen("http://denied.example/")  # starts the proxy
+except OSError:
+    pass
+print(*ports, flush=True)
+sys.stdin.readline()
+for port in ports:
+    peer = socket.create_connection(("127.0.0.1", port), 20)
+    try:
+        print("ended" if peer.recv(1) == b"" else "data")
+    except ConnectionError:
+        print("ended")
+"""
+
+
+def test_without_namespaces_the_ports_of_a_proxy_that_died_are_nobody_else_s(box):
+    script = box.write("ws/after.py", AFTER_THE_PROXY)
+    child = without_namespaces(box, f"python3 {script}", start=True, stdin=subprocess.PIPE)
+    ports = [int(word) for word in box.line(child).split()]
+    children = open(f"/proc/{child.pid}/task/{child.pid}/children").read().split()
+    proxy = [pid for pid in children if b"egress" in open(f"/proc/{pid}/cmdline", "rb").read()]
+    os.kill(int(proxy[0]), signal.SIGKILL)
+    for port in ports * 20:
+        with socket.socket() as thief, pytest.raises(OSError) as failure:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            thief.bind(("127.0.0.1", port))
+            thief.listen()
+        assert failure.value.errno == errno.EADDRINUSE
+    done = box.finish(child, "go on\n")
+    assert done.ok().splitlines() == ["ended", "ended"] and "layer proxy is" in done.err, done
 
 
 def test_without_namespaces_a_server_of_the_command_stays_on_loopback(box):
