@@ -3,7 +3,7 @@
 #   make            build/postern                      make bench   figures against peers
 #   make run        a short tour of the sandbox        make fuzz    fuzz targets, FUZZ_SECONDS each
 #   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
-#   make attacks    every attack of the threat model, as root and unprivileged
+#   make attacks    of these the attacks of the threat model alone, as root and unprivileged
 #   make layers     the attacks again, with one layer switched off at a time
 #   make clean      remove the build directories
 

@@ -9,7 +9,7 @@ import stat
 import time
 
 # The suites' own directories and mounts: of this process, and of others that run beside it.
-SUITES = re.compile(r"postern-(hostile|scenario|clients|program|certificate)")
+SUITES = re.compile(r"postern-(hostile|scenario|clients|program|certificate|egress|tests|leak)")
 SETTLE_SECONDS = 5  # a bound, not a claim: teardown of namespaces goes on after the last exit
 
 

@@ -71,7 +71,7 @@ class Cell:
     def __init__(self, postern, attacks, who, leftovers, without=None):
         self.postern, self.attacks, self.who, self.without, self.leftovers = postern, attacks, who, without, leftovers
         self.uid = USERS[who] if os.geteuid() == 0 else os.geteuid()
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="postern-hostile-", dir="/var/tmp"))
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-hostile-{os.getpid()}-", dir="/var/tmp"))
         self.root.chmod(0o755)
         self.ws, self.home, self.outside, self.etc = (self.root / n for n in ("ws", "home", "outside", "etc"))
         for directory in (self.ws, self.home, self.outside, self.etc):
@@ -163,7 +163,7 @@ class Cell:
         env = {"HOME": str(self.home), "PATH": PATH, "LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh",
                "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "a",
                "GIT_COMMITTER_EMAIL": "a@example.com", "GIT_CONFIG_NOSYSTEM": "1"}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "POSTERN_LEAK_MARK"):
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
         for name, value in (changes or {}).items():

@@ -47,7 +47,7 @@ def program(postern):
                                            group=cells.USERS["user"], extra_groups=[]).returncode == 0:
         yield postern
         return
-    place = pathlib.Path(tempfile.mkdtemp(prefix="postern-hostile-program-", dir="/var/tmp"))
+    place = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-hostile-program-{os.getpid()}-", dir="/var/tmp"))
     place.chmod(0o755)
     for path in postern.parent.glob("postern*"):
         if path.is_file():
@@ -72,7 +72,7 @@ def attacks(tmp_path_factory):
     if all(is_new(source) for source in sources) and built.stat().st_mode & 0o5:
         yield built
         return
-    place = pathlib.Path(tempfile.mkdtemp(prefix="postern-hostile-programs-", dir="/var/tmp"))
+    place = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-hostile-programs-{os.getpid()}-", dir="/var/tmp"))
     place.chmod(0o755)
     jobs = [subprocess.Popen(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-static", "-pthread", "-o",
                               place / f"hostile-{s.stem}", s, HERE / "attack.c"]) for s in sources]

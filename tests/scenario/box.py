@@ -55,7 +55,7 @@ def settings_of(allowed=(), denied=(), deny_read=(), allow_write=(), deny_write=
 class Box:
     def __init__(self, identity):
         self.plain = identity == "plain" and os.geteuid() == 0
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="postern-scenario-"))
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-scenario-{os.getpid()}-"))
         self.ws, self.home, self.outside, self.etc = (self.root / n for n in ("ws", "home", "outside", "etc"))
         for directory in (self.ws, self.home, self.outside, self.etc):
             directory.mkdir()
@@ -103,7 +103,7 @@ class Box:
     def environment(self, changes=None):
         env = {"HOME": str(self.home), "PATH": PATH, "USER": self.user.pw_name, "LANG": "C.UTF-8",
                "LOGNAME": self.user.pw_name, "TERM": "xterm", "SHELL": "/bin/sh"}
-        for mark in ("POSTERN_LEAK_MARK", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        for mark in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if mark in os.environ:
                 env[mark] = os.environ[mark]
         for name, value in (changes or {}).items():

@@ -46,7 +46,7 @@ def program():
     if os.geteuid() != 0 or executable_by_all(box_module.POSTERN):
         yield box_module.POSTERN
         return
-    place = pathlib.Path(tempfile.mkdtemp(prefix="postern-program-"))
+    place = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-program-{os.getpid()}-"))
     place.chmod(0o755)
     for path in box_module.POSTERN.parent.glob("postern*"):
         if path.is_file():
@@ -72,7 +72,7 @@ def box(request, program):
 @pytest.fixture(scope="session")
 def clients(tmp_path_factory):
     """clients(NAME) gives the path of the static program built from clients/NAME.c."""
-    place = pathlib.Path(tempfile.mkdtemp(prefix="postern-clients-"))
+    place = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-clients-{os.getpid()}-"))
     place.chmod(0o755)
     sources = pathlib.Path(__file__).parent / "clients"
 
@@ -91,7 +91,7 @@ def clients(tmp_path_factory):
 @pytest.fixture(scope="session")
 def certificate():
     """(certificate, key) of localhost, signed by itself."""
-    place = pathlib.Path(tempfile.mkdtemp(prefix="postern-certificate-"))
+    place = pathlib.Path(tempfile.mkdtemp(prefix=f"postern-certificate-{os.getpid()}-"))
     place.chmod(0o755)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:other.example,IP:127.0.0.1",

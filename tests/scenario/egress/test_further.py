@@ -133,7 +133,7 @@ def test_no_proxy_and_loopback_go_direct(parent, names):
 @pytest.fixture(scope="module")
 def authority():
     """Files of a throw-away authority and of a certificate for 127.0.0.1."""
-    with tempfile.TemporaryDirectory(prefix="postern-egress-") as place:
+    with tempfile.TemporaryDirectory(prefix=f"postern-egress-{os.getpid()}-") as place:
         place = pathlib.Path(place)
 
         def openssl(*words):
@@ -190,7 +190,7 @@ def test_an_https_parent_that_cannot_be_verified_is_502(authority, certificate, 
 
 @pytest.fixture
 def socket_path():
-    with tempfile.TemporaryDirectory(prefix="postern-egress-") as place:
+    with tempfile.TemporaryDirectory(prefix=f"postern-egress-{os.getpid()}-") as place:
         yield os.path.join(place, "mitm.sock")
 
 
