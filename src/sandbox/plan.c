@@ -94,10 +94,6 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
         if (places_add(&p->deny_write, &c, r->own_files[i], "built-in: postern's own files",
                        ENTRY_DENY_WRITE, e) < 0)
             return -1;
-    for (size_t i = 0; r->search_path && r->search_path[i]; i++)
-        if (r->search_path[i][0] == '/' && places_add(&p->deny_write, &c, r->search_path[i],
-                                                      "mandatory PATH", ENTRY_DENY_WRITE, e) < 0)
-            return -1;
     return add_builtin_writes(p, &c, e);
 }
 
@@ -133,6 +129,44 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
             p->tmpdir = p->allow_write.items[i].path;
             p->tmpdir_missing = false;
         }
+    return 0;
+}
+
+/* True when one of the places is at, above or beneath a place of the host's that may be written. */
+static bool touch_write_root(const struct plan *p, const struct places *places)
+{
+    for (size_t i = 0; i < places->count; i++) {
+        struct str place = str_of(places->items[i].path);
+        bool touches =
+            p->settings->tmpdir_persist && p->tmpdir && path_is_beneath(place, str_of(p->tmpdir));
+        for (size_t k = 0; k < p->allow_write.count && !touches; k++) {
+            struct str root = str_of(p->allow_write.items[k].path);
+            touches = path_is_beneath(place, root) || path_is_beneath(root, place);
+        }
+        if (touches)
+            return true;
+    }
+    return false;
+}
+
+/* T1. Nothing can be written outside the write roots, so directories there need no rule, and that they
+ * cannot be looked at (root's, mostly) concerns nobody. */
+static int plan_search_path(struct plan *p, const struct plan_request *r, struct err *e)
+{
+    const struct entry_context quiet = { .arena = &p->arena, .cwd = p->cwd };
+    struct entry_context loud = quiet;
+    loud.warn = r->warn;
+    loud.warn_ctx = r->warn_ctx;
+    for (size_t i = 0; r->search_path && r->search_path[i]; i++) {
+        CLEANUP(places_release) struct places found = { 0 };
+        const char *path = r->search_path[i], *rule = "mandatory PATH";
+        if (path[0] != '/' || p->settings->filesystem_disabled)
+            continue;
+        if (places_add(&found, &quiet, path, rule, ENTRY_DENY_WRITE, e) < 0 ||
+            (touch_write_root(p, &found) &&
+             places_add(&p->deny_write, &loud, path, rule, ENTRY_DENY_WRITE, e) < 0))
+            return -1;
+    }
     return 0;
 }
 
@@ -240,8 +274,8 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     arena_init(&p->arena, ARENA_LIMIT);
     if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 ||
         plan_homes(p, request, e) < 0 || resolve_lists(p, request, e) < 0 ||
-        plan_tmpdir(p, request, e) < 0 || plan_layers(p, e) < 0 ||
-        marks_compile(p, request, e) < 0) {
+        plan_tmpdir(p, request, e) < 0 || plan_search_path(p, request, e) < 0 ||
+        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0) {
         plan_release(p);
         return -1;
     }

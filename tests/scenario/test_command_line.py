@@ -1,5 +1,6 @@
 """Contract 1 and 1.1: options, and how the command reaches the kernel."""
 
+import os
 import re
 
 import pytest
@@ -186,3 +187,29 @@ def test_the_default_settings_file_is_read_from_home(box):
 def test_without_a_default_file_nothing_may_be_written(box):
     done = box.run("sh", "-c", f"cat {box.outside}/readable; echo x >file", settings=False)
     assert done.code != 0 and done.out == "readable\n" and not (box.ws / "file").exists()
+
+
+@pytest.mark.identity("plain")
+def test_what_cannot_be_looked_at_on_the_path_is_no_news_outside_the_write_paths(box):
+    closed = box.outside / "closed"
+    (closed / "bin").mkdir(parents=True)
+    closed.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(closed, 0, 0)
+    path = f"{closed}/bin:/usr/local/bin:/usr/bin:/bin"
+    done = box.sh("echo ran", env={"PATH": path})
+    assert (done.ok(), done.err) == ("ran\n", "")
+    explained = box.run(options=["--explain"], dashes=False, env={"PATH": path})
+    assert "mandatory PATH" not in explained.ok()
+
+
+@pytest.mark.identity("plain")
+def test_what_cannot_be_looked_at_on_the_path_is_said_inside_a_write_path(box):
+    closed = box.ws / "closed"
+    closed.mkdir()
+    if os.geteuid() == 0:
+        box.give(closed)
+    closed.chmod(0)
+    done = box.sh("mkdir closed/bin; chmod 700 closed; echo x >closed/file", env={"PATH": f"{closed}/bin:/usr/bin:/bin"})
+    closed.chmod(0o700)
+    assert "closed/bin' cannot be looked at" in done.err and os.listdir(closed) == [], done
