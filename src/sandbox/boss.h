@@ -14,8 +14,8 @@
 
 enum boss_kind {
     /* supervisor -> init */
-    BOSS_GO = 1,    /* the cgroup is entered: start the spawner and the first command; number = which
-                     * limits no cgroup holds (BOSS_NO_...) */
+    BOSS_GO = 1,    /* enter the cgroups whose doors ride along, start the spawner and the first command;
+                     * number = which limits no cgroup holds (BOSS_NO_...) */
     BOSS_SIGNAL,    /* number = signal for a command's process group; tag = its pid inside, 0 = the
                      * first command */
     /* init -> supervisor */

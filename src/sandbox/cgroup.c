@@ -101,22 +101,26 @@ static bool has_word(const char *text, struct str word)
     return false;
 }
 
-static void keep_dir(struct cgroup *c, char *dir)
+/* Makes a group and keeps its name: 1, 0 when we may not, -1 on an error. The name is on the guard's
+ * list before the group exists, so that a kill at any moment leaves nothing. */
+static int make_below(struct cgroup *c, const char *parent, struct err *e)
 {
-    for (int i = 0; i < CGROUP_PLACES; i++)
-        if (!c->dirs[i]) {
-            c->dirs[i] = dir;
-            return;
-        }
-    CHECK(!"more groups than places");
-}
-
-/* mkdir; NULL when we may not. */
-static char *make_below(const char *parent, const char *name)
-{
+    char **place = c->dirs;
+    while (*place)
+        place++;
+    CHECK(place < c->dirs + CGROUP_PLACES);
+    if (access(parent, W_OK) < 0)
+        return 0;
+    if (!c->guard && cgroup_guard_start(c, e) < 0)
+        return -1;
     AUTO_BUF path = { 0 };
-    buf_addf(&path, "%s/%s", parent, name);
-    return mkdir(buf_text(&path), 0755) == 0 ? buf_take(&path) : NULL;
+    buf_addf(&path, "%s/%s", parent, c->name);
+    *place = buf_take(&path);
+    if (mkdir(*place, 0755) == 0)
+        return 1;
+    free(*place);
+    *place = NULL;
+    return 0;
 }
 
 /* v2: moving a process needs the right to write cgroup.procs of the common parent. */
@@ -169,49 +173,53 @@ static bool step_up(char *dir, const char *base)
     return true;
 }
 
-/* The nearest group above our own that hands out controllers and lets us make a child; else the first
- * that lets us make one at all (cgroup.kill works there, too). Nearest, so that limits which already
- * hold for us hold for the run as well. */
-static void make_v2(struct cgroup *c, const char *base, struct str lines, const char *name)
+/* The nearest group above our own that hands out controllers and lets us make a child. Nearest, so that
+ * limits which already hold for us hold for the run as well. */
+static int make_v2(struct cgroup *c, const char *base, struct str lines, struct err *e)
 {
     AUTO_FREE char *dir = own_dir(base, lines, (struct str){ 0 });
-    AUTO_FREE char *bare = NULL;
     char given[TEXT_MAX] = "";
     do {
-        if (!may_move_below(dir))
+        if (!may_move_below(dir) || !hands_out(dir, base, given))
             continue;
-        bool controls = hands_out(dir, base, given);
-        char *made = controls ? make_below(dir, name) : NULL;
+        int made = make_below(c, dir, e);
+        if (made < 0)
+            return -1;
         if (made) {
             c->memory = c->memory_v2 = has_word(given, STR("memory"));
             c->pids = c->pids_v2 = has_word(given, STR("pids"));
             c->cpu = c->cpu_v2 = has_word(given, STR("cpu"));
             c->v2 = true;
-            keep_dir(c, made);
-            return;
+            return 0;
         }
-        if (!controls && !bare)
-            bare = str_dup(str_of(dir));
     } while (step_up(dir, base));
-    char *made = bare ? make_below(bare, name) : NULL;
-    if (made) {
-        c->v2 = true;
-        keep_dir(c, made);
-    }
+    return 0;
 }
 
-static bool make_v1(struct cgroup *c, const char *controller, struct str lines, const char *name)
+/* Without any limit: cgroup.kill works in such a group, too. */
+static int make_bare(struct cgroup *c, const char *base, struct str lines, struct err *e)
+{
+    AUTO_FREE char *dir = own_dir(base, lines, (struct str){ 0 });
+    int made = 0;
+    do
+        made = may_move_below(dir) ? make_below(c, dir, e) : 0;
+    while (made == 0 && step_up(dir, base));
+    c->v2 = made > 0;
+    return made < 0 ? -1 : 0;
+}
+
+static int make_v1(struct cgroup *c, const char *controller, struct str lines, bool *made,
+                   struct err *e)
 {
     AUTO_BUF base = { 0 };
     buf_addf(&base, CGROUP_ROOT "/%s", controller);
     struct statfs fs;
     if (statfs(buf_text(&base), &fs) < 0 || fs.f_type != CGROUP_SUPER_MAGIC)
-        return false;
+        return 0;
     AUTO_FREE char *parent = own_dir(buf_text(&base), lines, str_of(controller));
-    char *made = make_below(parent, name);
-    if (made)
-        keep_dir(c, made);
-    return made != NULL;
+    int result = make_below(c, parent, e);
+    *made = result > 0;
+    return result < 0 ? -1 : 0;
 }
 
 /* One file of one group. `needed` rows must take their value; the others are extras that not every
@@ -335,33 +343,88 @@ static bool wants_cpu(const struct cgroup_limits *l)
     return l->cpu_percent != UINT64_MAX || (l->cpu_weight && l->cpu_weight != 100);
 }
 
-int cgroup_make(struct cgroup *c, const char *name, const struct cgroup_limits *limits,
-                struct err *e)
+static const char *base_of_v2(void)
+{
+    return is_cgroup2(CGROUP_ROOT)      ? CGROUP_ROOT
+           : is_cgroup2(CGROUP_UNIFIED) ? CGROUP_UNIFIED
+                                        : NULL;
+}
+
+int cgroup_begin(struct cgroup *c, const char *name, struct err *e)
 {
     CHECK(str_starts(str_of(name), STR(CGROUP_PREFIX)) && !strchr(name, '/'));
     *c = (struct cgroup){ 0 };
+    snprintf(c->name, sizeof c->name, "%s", name);
+    char own[TEXT_MAX];
+    const char *v2 = base_of_v2();
+    if (!v2 || !read_text("/proc/self/cgroup", own))
+        return 0;
+    if (make_v2(c, v2, str_of(own), e) == 0)
+        return 0;
+    cgroup_remove(c);
+    return -1;
+}
+
+static int make_rest(struct cgroup *c, const struct cgroup_limits *limits, struct err *e)
+{
     char own[TEXT_MAX];
     if (!read_text("/proc/self/cgroup", own))
         return 0; /* no control groups in this kernel: the flags say so */
     struct str lines = str_of(own);
-    const char *v2 = is_cgroup2(CGROUP_ROOT)      ? CGROUP_ROOT
-                     : is_cgroup2(CGROUP_UNIFIED) ? CGROUP_UNIFIED
-                                                  : NULL;
-    if (v2)
-        make_v2(c, v2, lines, name);
-    if (!c->memory)
-        c->memory = make_v1(c, "memory", lines, name);
-    if (!c->pids)
-        c->pids = make_v1(c, "pids", lines, name);
-    if (!c->cpu && wants_cpu(limits)) /* a group that nobody asked for would only cost start time */
-        c->cpu = make_v1(c, "cpu", lines, name);
-    if (!c->dirs[0])
-        return 0;
-    if (apply_limits(c, limits, true, e) < 0 || cgroup_guard_start(c, e) < 0) {
-        cgroup_remove(c);
+    if ((!c->memory && make_v1(c, "memory", lines, &c->memory, e) < 0) ||
+        (!c->pids && make_v1(c, "pids", lines, &c->pids, e) < 0))
         return -1;
+    /* A group that nobody asked for would only cost start time. */
+    if (!c->cpu && wants_cpu(limits) && make_v1(c, "cpu", lines, &c->cpu, e) < 0)
+        return -1;
+    const char *v2 = c->dirs[0] ? NULL : base_of_v2();
+    return v2 ? make_bare(c, v2, lines, e) : 0;
+}
+
+int cgroup_finish(struct cgroup *c, const struct cgroup_limits *limits, struct err *e)
+{
+    if (make_rest(c, limits, e) == 0 && apply_limits(c, limits, true, e) == 0)
+        return 0;
+    cgroup_remove(c);
+    return -1;
+}
+
+int cgroup_make(struct cgroup *c, const char *name, const struct cgroup_limits *limits,
+                struct err *e)
+{
+    return cgroup_begin(c, name, e) < 0 ? -1 : cgroup_finish(c, limits, e);
+}
+
+int cgroup_open(const struct cgroup *c)
+{
+    return c->v2 ? open(c->dirs[0], O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+int cgroup_doors(const struct cgroup *c, bool inside_v2, int fds[CGROUP_PLACES], size_t *count,
+                 struct err *e)
+{
+    *count = 0;
+    for (int i = 0; i < CGROUP_PLACES && c->dirs[i]; i++) {
+        bool v2 = c->v2 && i == 0;
+        if (v2 && inside_v2)
+            continue;
+        AUTO_BUF path = { 0 };
+        buf_addf(&path, "%s/%s", c->dirs[i], v2 ? "cgroup.procs" : "tasks");
+        fds[*count] = open(buf_text(&path), O_WRONLY | O_CLOEXEC);
+        if (fds[*count] < 0) {
+            err_set(e, E_SANDBOX, errno, "cgroup: open '%s'", buf_text(&path));
+            while (*count)
+                close(fds[--*count]);
+            return -1;
+        }
+        ++*count;
     }
     return 0;
+}
+
+int cgroup_pass(int door, struct err *e)
+{
+    return write(door, "0", 1) == 1 ? 0 : err_set(e, E_SANDBOX, errno, "cgroup: enter");
 }
 
 int cgroup_enter(const struct cgroup *c, pid_t pid, struct err *e)

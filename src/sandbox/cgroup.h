@@ -21,8 +21,10 @@ struct cgroup_limits {
 
 enum { CGROUP_PLACES = 4 };
 
-/* The directories of one run. All zero is an empty set, which cgroup_remove takes too. */
+/* The directories of one run. All zero is an empty set, which cgroup_remove takes too. It must stay
+ * where it is until then: the guard reads `dirs` there. */
 struct cgroup {
+    char name[64];
     char *dirs[CGROUP_PLACES]; /* owned; made by us; NULL-filled behind the last */
     bool v2;                   /* the first directory is a v2 group: cgroup.kill works there */
     bool memory, pids, cpu;    /* which limits are really in force */
@@ -31,15 +33,33 @@ struct cgroup {
     void *guard_stack; /* owned */
 };
 
-/* Makes the groups and sets the limits. Returns 0 also when some controllers are missing: the flags
- * say what is in force. -1 only when a limit that a controller offers was refused; then nothing is
- * left of the groups. `name` starts with CGROUP_PREFIX ("postern.<pid>.<random>"): a run inside a run
- * knows the outer group by it and never places its own group beside or above that one. */
+/* Two steps, because a start can do them beside other work: the v2 group first, if there is one that can
+ * have limits, so that the sandbox's first process can be born in it (cgroup_open, CLONE_INTO_CGROUP);
+ * then the v1 groups and the limits. Both return 0 also when some controllers are missing: the flags say
+ * what is in force. -1 only when a limit that a controller offers was refused; then nothing is left of
+ * the groups. `name` starts with CGROUP_PREFIX ("postern.<pid>.<random>"): a run inside a run knows the
+ * outer group by it and never places its own group beside or above that one. */
 #define CGROUP_PREFIX "postern."
+int cgroup_begin(struct cgroup *c, const char *name, struct err *e);
+int cgroup_finish(struct cgroup *c, const struct cgroup_limits *limits, struct err *e);
+
+/* Both at once. */
 int cgroup_make(struct cgroup *c, const char *name, const struct cgroup_limits *limits,
                 struct err *e);
 
-/* Moves `pid` in. Everything it forks later is in, too. */
+/* The v2 group's directory (owned by the caller), or -1 when there is none. */
+int cgroup_open(const struct cgroup *c);
+
+/* The files through which a process moves itself in with cgroup_pass (owned by the caller). To move
+ * another process, or a whole one, makes the kernel wait for a grace period of some milliseconds; one
+ * thread that moves itself does not. `inside_v2`: it was born in the v2 group. */
+int cgroup_doors(const struct cgroup *c, bool inside_v2, int fds[CGROUP_PLACES], size_t *count,
+                 struct err *e);
+
+/* Moves the calling thread, which must be the only one of its process, through a door. */
+int cgroup_pass(int door, struct err *e);
+
+/* Moves the process `pid` in. Everything it forks later is in, too. */
 int cgroup_enter(const struct cgroup *c, pid_t pid, struct err *e);
 
 /* Changes limits of a running group (contract 6, x.limits). A limit whose controller this run does not

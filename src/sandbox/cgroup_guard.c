@@ -111,8 +111,8 @@ int cgroup_tear_down(char *const dirs[CGROUP_PLACES])
 }
 
 struct guard_task {
-    char *dirs[CGROUP_PLACES];
-    int supervisor; /* pidfd */
+    char *const *dirs; /* of the supervisor's struct cgroup, which grows while we wait */
+    int supervisor;    /* pidfd */
 };
 
 /* Runs in the supervisor's memory, beside it: until the supervisor is gone it makes no call that can
@@ -143,7 +143,7 @@ int cgroup_guard_start(struct cgroup *c, struct err *e)
         return err_set(e, E_SANDBOX, errno, "cgroup guard");
     /* The task lies on the guard's own stack, at the end that grows last. */
     struct guard_task *task = (struct guard_task *)stack;
-    memcpy(task->dirs, c->dirs, sizeof task->dirs);
+    task->dirs = c->dirs;
     task->supervisor = self;
 
     /* Our handlers must never run in the guard. */

@@ -9,7 +9,8 @@
 
 #include "sandbox/cgroup.h"
 
-/* Starts the guard of c's groups. The supervisor must not start it twice. */
+/* Starts the guard of c's groups, those that are added to c->dirs later included. The supervisor must not
+ * start it twice. */
 int cgroup_guard_start(struct cgroup *c, struct err *e);
 
 /* Ends the guard without letting it act. */

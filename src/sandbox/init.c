@@ -201,6 +201,11 @@ int init_wait_for_go(const struct init_setup *s, struct err *e)
         return -1;
     if (m.kind != BOSS_GO)
         return err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
+    for (size_t i = 0; i < fd_count; i++) {
+        if (cgroup_pass(fds[i], e) < 0)
+            return err_while(e, "layer cgroup");
+        close(fds[i]);
+    }
     struct rlimits_instead instead = { .memory = m.number & BOSS_NO_MEMORY_GROUP,
                                        .pids = m.number & BOSS_NO_PIDS_GROUP,
                                        .cpu = m.number & BOSS_NO_CPU_GROUP };

@@ -75,6 +75,23 @@ static int explain_clone(int os, struct err *e)
     return -1;
 }
 
+/* Born in its v2 group where the kernel can do that (5.7), else moved later. */
+static long clone_into(struct launch *l, struct clone_args *how)
+{
+    AUTO_FD group = cgroup_open(&l->cgroup);
+    if (group >= 0) {
+        struct clone_args into = *how;
+        into.flags |= CLONE_INTO_CGROUP;
+        into.cgroup = (uint64_t)group;
+        long pid = syscall(SYS_clone3, &into, sizeof into);
+        if (pid >= 0) {
+            l->inside_v2 = true;
+            return pid;
+        }
+    }
+    return syscall(SYS_clone3, how, sizeof *how);
+}
+
 static int clone_init(struct launch *l, const struct launch_request *r,
                       const struct seccomp_program *filter, struct inner_ends *inner, struct err *e)
 {
@@ -99,7 +116,7 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .failure = inner->failure,
                                 .ruleset = inner->ruleset };
     /* Container profiles that refuse namespaces refuse clone3 as a whole. */
-    long pid = r->flat ? fork() : syscall(SYS_clone3, &how, sizeof how);
+    long pid = r->flat ? fork() : clone_into(l, &how);
     if (pid < 0)
         return r->flat ? err_set(e, E_SANDBOX, errno, "start the sandbox")
                        : explain_clone(errno, e);
@@ -117,7 +134,7 @@ static int clone_init(struct launch *l, const struct launch_request *r,
     return -1;
 }
 
-static int limit(struct launch *l, const struct launch_request *r, struct err *e)
+static int begin_groups(struct launch *l, const struct launch_request *r, struct err *e)
 {
     char name[64];
     uint32_t random = 0;
@@ -125,11 +142,16 @@ static int limit(struct launch *l, const struct launch_request *r, struct err *e
         return 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_set(e, E_SANDBOX, errno, "take a random name");
-    snprintf(name, sizeof name, "postern.%d.%08x", getpid(), random);
-    if (cgroup_make(&l->cgroup, name, &r->plan->limits, e) < 0)
+    snprintf(name, sizeof name, CGROUP_PREFIX "%d.%08x", getpid(), random);
+    if (cgroup_begin(&l->cgroup, name, e) < 0)
         return err_while(e, "layer cgroup");
     l->cgroup_made = true;
-    if (cgroup_enter(&l->cgroup, l->init, e) < 0)
+    return 0;
+}
+
+static int finish_groups(struct launch *l, const struct launch_request *r, struct err *e)
+{
+    if (l->cgroup_made && cgroup_finish(&l->cgroup, &r->plan->limits, e) < 0)
         return err_while(e, "layer cgroup");
     return 0;
 }
@@ -183,7 +205,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     AUTO_FD ruleset = fd_take(&inner->ruleset);
     inner_drop(inner); /* so that the end of init is the end of our sockets */
     bool ready = false;
-    if (limit(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
+    if (finish_groups(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
     while (!ready)
         if (take_building(l, &ready, e) < 0)
@@ -198,7 +220,14 @@ int launch_go(struct launch *l, struct err *e)
                                .number = (c->memory ? 0 : BOSS_NO_MEMORY_GROUP) |
                                          (c->pids ? 0 : BOSS_NO_PIDS_GROUP) |
                                          (c->cpu ? 0 : BOSS_NO_CPU_GROUP) };
-    return boss_send(l->boss, &go, NULL, 0, e);
+    int doors[CGROUP_PLACES];
+    size_t count = 0;
+    if (cgroup_doors(c, l->inside_v2, doors, &count, e) < 0)
+        return err_while(e, "layer cgroup");
+    int result = boss_send(l->boss, &go, doors, count, e);
+    while (count)
+        close(doors[--count]);
+    return result;
 }
 
 static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
@@ -240,7 +269,8 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
         return -1;
     int result = (r->flat && take_flat(l, r->flat, e) < 0) || make_sockets(l, &inner, e) < 0 ||
                          confine_open(r->plan, &inner.ruleset, e) < 0 ||
-                         clone_init(l, r, &filter, &inner, e) < 0 || build(l, r, &inner, e) < 0
+                         begin_groups(l, r, e) < 0 || clone_init(l, r, &filter, &inner, e) < 0 ||
+                         build(l, r, &inner, e) < 0
                      ? -1
                      : 0;
     seccomp_program_release(&filter);

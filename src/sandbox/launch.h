@@ -30,7 +30,7 @@ struct launch {
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
     struct cgroup cgroup;
-    bool cgroup_made;
+    bool cgroup_made, inside_v2; /* inside_v2: init was born in the v2 group */
     bool flat; /* init is the keeper of flat.h */
     bool degraded[LAYERS];
     char degraded_why[LAYERS][160];
