@@ -12,6 +12,7 @@
 #include "sandbox/flat.h"
 #include "sandbox/plan.h"
 #include "sandbox/project_rules.h"
+#include "sandbox/standin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,7 +160,14 @@ static int make_plan(struct run *r, struct err *e)
         .can_ask = can_ask(r),
         .warn = warn_line,
     };
-    if (plan_build(&r->plan, &request, e) < 0)
+    /* Looked at with the eyes of who will run. Where root cannot become that, there are no namespaces. */
+    struct standin standin;
+    struct err why;
+    const bool by_standin = standin_is_needed() && standin_put_on(&standin, &why) == 0;
+    int result = plan_build(&r->plan, &request, e);
+    if (by_standin)
+        standin_take_off(&standin);
+    if (result < 0)
         return -1;
     r->has_plan = true;
     for (int i = 0; i < LAYERS; i++) {

@@ -541,9 +541,10 @@ static void record_layers(struct supervisor *s)
     const struct settings_limits *l = &p->settings->limits;
     for (int i = 0; i < LAYERS; i++) {
         bool asked_limits = i == LAYER_CGROUP && (l->memory_set || l->pids_set || l->cpu_set);
+        bool aloud = asked_limits || (i == LAYER_NAMESPACES && s->launch.standin);
         if (s->launch.degraded[i])
             record_degraded(&s->record, (enum layer)i, s->launch.degraded_why[i],
-                            p->accepted[i] || asked_limits);
+                            p->accepted[i] || aloud);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/rlimits.h"
 #include "sandbox/spawner.h"
+#include "sandbox/standin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,7 +99,9 @@ static int map_identity(const struct init_setup *s, struct err *e)
     if (write_text("/proc/self/uid_map", map, e) < 0)
         return -1;
     snprintf(map, sizeof map, "%u %u 1", s->gid, s->gid);
-    return write_text("/proc/self/gid_map", map, e);
+    if (write_text("/proc/self/gid_map", map, e) < 0)
+        return -1;
+    return s->standin ? standin_keep(e) : 0;
 }
 
 /* Everything but our own sockets and the standard ones is closed at once, so that neither we nor

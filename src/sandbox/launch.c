@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "sandbox/confine.h"
 #include "sandbox/init.h"
+#include "sandbox/standin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +101,10 @@ static int clone_init(struct launch *l, const struct launch_request *r,
     if (r->plan->disabled_layers[LAYER_NET])
         spaces &= ~(uint64_t)CLONE_NEWNET;
     int pidfd = -1;
+    struct standin standin;
+    l->standin = !r->flat && standin_is_needed();
+    if (l->standin && standin_put_on(&standin, e) < 0)
+        return err_while(e, "layer namespaces");
     struct clone_args how = { .flags = spaces | CLONE_PIDFD,
                               .pidfd = (uint64_t)(uintptr_t)&pidfd,
                               .exit_signal = SIGCHLD };
@@ -108,6 +113,7 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .first = r->first,
                                 .uid = geteuid(),
                                 .gid = getegid(),
+                                .standin = l->standin,
                                 .terminal = r->terminal,
                                 .report_allowed = r->report_allowed,
                                 .boss = inner->boss,
@@ -117,9 +123,11 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .ruleset = inner->ruleset };
     /* Container profiles that refuse namespaces refuse clone3 as a whole. */
     long pid = r->flat ? fork() : clone_into(l, &how);
+    int os = errno;
+    if (pid != 0 && l->standin)
+        standin_take_off(&standin);
     if (pid < 0)
-        return r->flat ? err_set(e, E_SANDBOX, errno, "start the sandbox")
-                       : explain_clone(errno, e);
+        return r->flat ? err_set(e, E_SANDBOX, os, "start the sandbox") : explain_clone(os, e);
     if (pid == 0 && r->flat)
         flat_main(&setup);
     if (pid == 0)
@@ -274,6 +282,8 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
                      ? -1
                      : 0;
     seccomp_program_release(&filter);
+    if (l->standin)
+        degrade(l, LAYER_NAMESPACES, STANDIN_WHY, "");
     if (result < 0)
         launch_end(l);
     return result;
@@ -316,6 +326,8 @@ void launch_kill(const struct launch *l)
     syscall(SYS_pidfd_send_signal, l->pidfd, l->flat ? SIGTERM : SIGKILL, NULL, 0);
     if (l->flat)
         syscall(SYS_pidfd_send_signal, l->pidfd, SIGCONT, NULL, 0);
+    if (l->standin)
+        shutdown(l->boss, SHUT_RDWR); /* root without CAP_KILL: init ends with its socket, too */
 }
 
 void launch_end(struct launch *l)

@@ -31,7 +31,8 @@ struct launch {
     size_t listener_count;
     struct cgroup cgroup;
     bool cgroup_made, inside_v2; /* inside_v2: init was born in the v2 group */
-    bool flat; /* init is the keeper of flat.h */
+    bool flat;    /* init is the keeper of flat.h */
+    bool standin; /* the command runs as the user of standin.h */
     bool degraded[LAYERS];
     char degraded_why[LAYERS][160];
     uint32_t next_tag;

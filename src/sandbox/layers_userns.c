@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "sandbox/host_facts.h"
+#include "sandbox/standin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 
 #define SECCOMP_PROFILE "seccomp-postern.json"
+#define STANDIN_CURE "run as an unprivileged user, or give the container CAP_SETFCAP"
 
 static void say_refused(struct layer_report *r, int os)
 {
@@ -51,41 +53,45 @@ static int write_text(const char *path, const char *text)
 
 static bool map_own(struct layer_report *r, uid_t uid, gid_t gid)
 {
-    char map[64];
-    snprintf(map, sizeof map, "%u %u 1", uid, uid);
-    if (write_text("/proc/self/setgroups", "deny") < 0 ||
-        write_text("/proc/self/uid_map", map) < 0) {
-        int os = errno;
-        if (uid == 0 && os == EPERM) {
-            layer_say(r, LAYER_OFF, "root here may not map uid 0 (no CAP_SETFCAP)");
-            layer_cure(r, "run as an unprivileged user, or give the container CAP_SETFCAP");
-        } else {
-            say_refused(r, os);
-        }
-        return false;
-    }
-    snprintf(map, sizeof map, "%u %u 1", gid, gid);
-    if (write_text("/proc/self/gid_map", map) < 0) {
-        say_refused(r, errno);
-        return false;
-    }
-    return true;
+    char uids[64], gids[64];
+    snprintf(uids, sizeof uids, "%u %u 1", uid, uid);
+    snprintf(gids, sizeof gids, "%u %u 1", gid, gid);
+    if (write_text("/proc/self/setgroups", "deny") == 0 &&
+        write_text("/proc/self/uid_map", uids) == 0 && write_text("/proc/self/gid_map", gids) == 0)
+        return true;
+    say_refused(r, errno);
+    return false;
 }
 
 bool enter_namespaces(struct layer_report *r, int flags)
 {
+    const bool by_standin = standin_is_needed();
+    struct standin standin;
+    struct err e;
+    if (by_standin && standin_put_on(&standin, &e) < 0) {
+        layer_say(r, LAYER_OFF, "%s", e.text);
+        layer_cure(r, STANDIN_CURE);
+        return false;
+    }
     uid_t uid = geteuid();
     gid_t gid = getegid();
     if (unshare(CLONE_NEWUSER | flags) < 0) {
         say_refused(r, errno);
         return false;
     }
-    return map_own(r, uid, gid);
+    if (!map_own(r, uid, gid))
+        return false;
+    if (by_standin && standin_keep(&e) < 0) {
+        layer_say(r, LAYER_OFF, "%s", e.text);
+        return false;
+    }
+    return true;
 }
 
 void try_namespaces(struct layers *l)
 {
     struct layer_report *r = &l->of[LAYER_NAMESPACES];
+    const bool by_standin = standin_is_needed();
     if (!enter_namespaces(r, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
                                  CLONE_NEWCGROUP))
         return;
@@ -93,10 +99,14 @@ void try_namespaces(struct layers *l)
     if (pid == 0)
         _exit(getpid() == 1 ? 0 : 1);
     int status = 0;
-    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+    if (pid < 0 || waitpid(pid, &status, 0) < 0) {
         layer_say(r, LAYER_OFF, "no process in the new pid namespace: %s", strerrordesc_np(errno));
-    else if (status != 0)
+    } else if (status != 0) {
         layer_say(r, LAYER_OFF, "the new pid namespace does not count from 1");
-    else
+    } else if (by_standin) {
+        layer_say(r, LAYER_DEGRADED, STANDIN_WHY);
+        layer_cure(r, STANDIN_CURE);
+    } else {
         r->state = LAYER_ON;
+    }
 }

@@ -90,8 +90,10 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
     if (s->hide_home &&
         places_add(&p->allow_read, &c, p->cwd, "x.filesystem.hideHome", ENTRY_ALLOW_READ, e) < 0)
         return -1;
+    struct entry_context quiet = c; /* nobody has named these */
+    quiet.warn = NULL;
     for (size_t i = 0; i < r->own_file_count; i++)
-        if (places_add(&p->deny_write, &c, r->own_files[i], "built-in: postern's own files",
+        if (places_add(&p->deny_write, &quiet, r->own_files[i], "built-in: postern's own files",
                        ENTRY_DENY_WRITE, e) < 0)
             return -1;
     return add_builtin_writes(p, &c, e);

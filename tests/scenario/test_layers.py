@@ -404,6 +404,57 @@ def test_doctor_says_that_there_is_a_run_without_namespaces(box):
     assert done.code == 1 and "Grade C" in done.out and "--allow-degraded=namespaces" in done.out
 
 
+def as_root_without(box, *capabilities, script="id -u; id -g; id -G", options=(), **more):
+    """Root in a container that was started without these capabilities."""
+    box.root.chmod(0o755)
+    box.ws.chmod(0o777)
+    lost = ",".join(f"-{name}" for name in capabilities)
+    return box.outer("setpriv", f"--bounding-set={lost}", f"--inh-caps={lost}", "--", *box.options(options), "--",
+                     "sh", "-c", script, **more)
+
+
+@pytest.mark.identity("root")
+def test_root_that_may_not_map_itself_runs_the_command_as_nobody(box):
+    secret = box.write("outside/secret", "secret\n", 0o600)
+    of_group = box.write("outside/group", "secret\n", 0o640)
+    os.chown(of_group, 0, 4)
+    done = as_root_without(box, "setfcap", extra_groups=[4],
+                           script=f"id -u; id -g; id -G; echo x >made; cat {secret} {of_group}; echo x >{secret}; true")
+    assert done.ok().splitlines() == ["65534"] * 3, done
+    said = [line for line in done.err.splitlines() if line.startswith("postern: ")]
+    assert len(said) == 1 and "CAP_SETFCAP" in said[0] and "nobody" in said[0], done
+    assert os.stat(box.ws / "made").st_uid == 65534 and secret.read_text() == "secret\n"
+
+
+@pytest.mark.identity("root")
+def test_root_as_nobody_has_network_and_limits(box, web):
+    box.settings(allowed=["localhost"], x={"limits": {"pids": 20}})
+    done = as_root_without(box, "setfcap", "kill", script=f"curl -sS --noproxy '' http://localhost:{web.port}/;"
+                           " for i in $(seq 40); do sleep 5 & done 2>/dev/null; echo ran")
+    assert len(web.seen) == 1 and done.code != 125, done
+
+
+@pytest.mark.identity("root")
+def test_root_that_cannot_become_nobody_either_runs_nothing(box):
+    done = as_root_without(box, "setfcap", "setuid")
+    assert (done.code, done.out) == (125, "") and "CAP_SETFCAP" in done.err
+    done = as_root_without(box, "setfcap", "setuid", options=["--allow-degraded=namespaces"])
+    assert done.ok().splitlines()[0] == "0" and "layer namespaces is degraded" in done.err
+
+
+@pytest.mark.identity("root")
+def test_nobody_in_root_s_place_is_refused_where_namespaces_are_required(box):
+    done = as_root_without(box, "setfcap", options=["--require=namespaces"])
+    assert (done.code, done.out) == (125, "") and "CAP_SETFCAP" in done.err
+
+
+@pytest.mark.identity("root")
+def test_doctor_says_that_root_may_not_map_itself(box):
+    done = box.outer("setpriv", "--bounding-set=-setfcap", "--inh-caps=-setfcap", "--", box.program, "doctor", "--json")
+    row = json.loads(done.out)["check"]["layers"]["namespaces"]
+    assert row["state"] == "degraded" and "CAP_SETFCAP" in row["why"] and "CAP_SETFCAP" in row["cure"]
+
+
 def test_doctor_prints_every_layer(box):
     done = box.outer(box.program, "doctor")
     assert done.code in (0, 1)
