@@ -10,6 +10,7 @@
 #include "sandbox/engine_path.h"
 #include "sandbox/env.h"
 #include "sandbox/flat.h"
+#include "sandbox/part.h"
 #include "sandbox/plan.h"
 #include "sandbox/project_rules.h"
 #include "sandbox/standin.h"
@@ -145,6 +146,18 @@ static bool can_ask(const struct run *r)
     return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
+/* What a switched off layer takes out of the plan; the rest asks disabled_layers where it builds. */
+static void switch_off_parts(struct plan *p)
+{
+    bool no_proxy = p->disabled_layers[LAYER_PROXY];
+    p->netns.proxy &= !no_proxy;
+    p->transparent &= !no_proxy && !p->disabled_layers[LAYER_TRANSPARENT];
+    p->netns.transparent = p->transparent;
+    p->resolver &= p->transparent;
+    p->seccomp.notify &= !part_is_off(PART_WARDEN);
+    p->seccomp.no_setid &= !part_is_off(PART_MODE_RULES);
+}
+
 static int make_plan(struct run *r, struct err *e)
 {
     const char *wanted = env_wanted_tmpdir(environ);
@@ -175,6 +188,7 @@ static int make_plan(struct run *r, struct err *e)
         r->plan.required[i] = r->options.required[i];
         r->plan.disabled_layers[i] = r->options.disabled[i];
     }
+    switch_off_parts(&r->plan);
     return 0;
 }
 

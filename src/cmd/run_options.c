@@ -1,6 +1,8 @@
 #include "cmd/run_options.h"
 
+#include "base/mem.h"
 #include "base/str.h"
+#include "sandbox/part.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -179,7 +181,13 @@ static bool take_required(struct run_options *o, struct str value, const char *t
 static bool take_disabled(struct run_options *o, struct str value, const char *text)
 {
     (void)text;
-    return take_layers(o->disabled, value);
+    struct str one;
+    while (str_cut(&value, ',', &one)) {
+        AUTO_FREE char *name = str_dup(one);
+        if (!part_switch_off(name) && !take_layers(o->disabled, one))
+            return false;
+    }
+    return true;
 }
 #endif
 

@@ -33,11 +33,12 @@ static int permitted_now(uint64_t *out, struct err *e)
     return 0;
 }
 
-static int set_all(uint64_t mask, struct err *e)
+static int set_all(uint64_t mask, uint64_t inheritable, struct err *e)
 {
     struct __user_cap_header_struct head = header();
     const uint32_t low = (uint32_t)mask, high = (uint32_t)(mask >> 32);
-    struct halves sets = { { { low, low, 0 }, { high, high, 0 } } };
+    struct halves sets = { { { low, low, (uint32_t)inheritable },
+                             { high, high, (uint32_t)(inheritable >> 32) } } };
     if (syscall(SYS_capset, &head, &sets) < 0)
         return err_set(e, E_SANDBOX, errno, "layer capabilities: empty the sets");
     return 0;
@@ -68,10 +69,21 @@ int capabilities_drop(uint64_t keep, struct err *e)
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "layer capabilities: ambient set");
     if (held & 1ull << CAP_SETPCAP) {
-        if (set_all(held, e) < 0) /* effective, too */
+        if (set_all(held, 0, e) < 0) /* effective, too */
             return -1;
         if (capabilities_bound(e) < 0)
             return -1;
     }
-    return set_all(keep & held, e);
+    return set_all(keep & held, 0, e);
+}
+
+int capabilities_hand_on(struct err *e)
+{
+    uint64_t held = 0;
+    if (permitted_now(&held, e) < 0 || set_all(held, held, e) < 0)
+        return -1;
+    for (int cap = 0; held >> cap; cap++)
+        if (held >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return err_set(e, E_SANDBOX, errno, "layer capabilities: ambient set, %d", cap);
+    return 0;
 }

@@ -18,3 +18,6 @@ int capabilities_drop(uint64_t keep, struct err *e);
  * Whoever has CAP_SETPCAP in effect and starts several processes does it once, before them; what
  * it holds itself stays. */
 int capabilities_bound(struct err *e);
+
+/* Debug builds without the layer: what the caller holds in its user namespace stays after execve. */
+int capabilities_hand_on(struct err *e);

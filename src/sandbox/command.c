@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
+#include "sandbox/part.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -160,7 +161,8 @@ static int become(void *argument)
     struct err e = { 0 };
     if (prepare_session(c, &e) < 0)
         give_up(failure, 1, e.os, e.text);
-    if (!p->disabled_layers[LAYER_CAPABILITIES] && capabilities_drop(0, &e) < 0)
+    bool keep = p->disabled_layers[LAYER_CAPABILITIES];
+    if ((keep ? capabilities_hand_on(&e) : capabilities_drop(0, &e)) < 0)
         give_up(failure, 1, e.os, e.text);
     if (confine_command(p, &e) < 0)
         give_up(failure, 1, e.os, e.text);
@@ -172,7 +174,8 @@ static int become(void *argument)
             give_up(failure, 1, errno, "layer seccomp: hand the listener over");
     }
     /* Nothing of the caller's or of ours above 2 reaches the command (T10). */
-    if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+    if (!part_is_off(PART_CLOSE_AT_EXEC) &&
+        syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         give_up(failure, 1, errno, "close inherited descriptors");
     int os = execute(c);
     give_up(failure, 2, os, c->argv[0]);

@@ -268,12 +268,25 @@ int confine_allow_host(const struct plan *p, int ruleset, struct err *e)
                : 0;
 }
 
+/* POSIX queues are files without a path, beneath the root of the ipc namespace's own file system. */
+static int allow_queues(struct rules *r, struct err *e)
+{
+    const char *const none[] = { NULL };
+    if (r->plan->settings->limits.msgqueue == 0 || r->plan->disabled_layers[LAYER_NAMESPACES])
+        return 0; /* none can be made */
+    AUTO_FD root = tree_make("mqueue", none, 0);
+    if (root < 0)
+        return err_set(e, E_SANDBOX, errno, "layer landlock: open the message queues");
+    return landlock_allow_path(r->ruleset, r->abi, root, LL_READ_FILE | LL_WRITE, e);
+}
+
 int confine_warden(const struct plan *p, int ruleset, struct err *e)
 {
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
-    if (!p->flat && (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0))
+    if (!p->flat &&
+        (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0 || allow_queues(&r, e) < 0))
         return -1;
     if (allow_devices(&r, e) < 0)
         return -1;

@@ -81,6 +81,8 @@ void plan_print(const struct plan *p, FILE *out)
     for (size_t i = 0; i < p->mount_count; i++)
         fprintf(out, "  %-24s %s  (%s)\n", kind_names[p->mounts[i].kind], p->mounts[i].path,
                 p->mounts[i].rule);
+    for (size_t i = 0; i < p->socket_count; i++)
+        fprintf(out, "  %-24s %s\n", "covered socket", p->sockets[i]);
     fprintf(out, "  fresh /proc and /dev; /sys masked; TMPDIR %s\n",
             p->tmpdir ? p->tmpdir : "kept");
     print_rules(p, out);
@@ -185,6 +187,11 @@ void plan_print_json(const struct plan *p, FILE *out)
     json_write_array(&b);
     for (size_t i = 0; i < p->hidden_count; i++)
         json_write_text(&b, p->hidden[i].path);
+    json_write_array_end(&b);
+    json_write_key(&b, STR("coveredSockets"));
+    json_write_array(&b);
+    for (size_t i = 0; i < p->socket_count; i++)
+        json_write_text(&b, p->sockets[i]);
     json_write_array_end(&b);
     json_write_object_end(&b);
     json_write_key(&b, STR("network"));

@@ -9,6 +9,7 @@
 #include "sandbox/cover.h"
 #include "sandbox/keyring.h"
 #include "sandbox/mounts.h"
+#include "sandbox/part.h"
 #include "sandbox/rlimits.h"
 #include "sandbox/spawner.h"
 #include "sandbox/standin.h"
@@ -118,6 +119,8 @@ int init_close_others(const struct init_setup *s, struct err *e)
                 keep[b] = t;
             }
     unsigned from = 3;
+    if (part_is_off(PART_CLOSE_IN_INIT))
+        return 0;
     for (int a = s->ruleset < 0 ? 1 : 0; a <= N; a++) {
         unsigned to = a < N ? (unsigned)keep[a] - 1 : ~0u;
         if (from <= to && syscall(SYS_close_range, from, to, 0) < 0)
@@ -164,7 +167,7 @@ static int build_files(struct init *i, struct err *e)
     struct mount_work work = { .resolv_conf = p->resolver ? "nameserver 127.0.0.1\n" : NULL,
                                .covered_fd = -1,
                                .stash = -1 };
-    if (!p->settings->nested_user_namespaces &&
+    if (!p->settings->nested_user_namespaces && !p->disabled_layers[LAYER_NAMESPACES] &&
         write_text("/proc/sys/user/max_user_namespaces", "0", e) < 0)
         return -1;
     mode_t mask = umask(0); /* the caller's must not thin out the modes of what we make */
@@ -379,16 +382,19 @@ static int build(struct init *i, struct err *e)
     const struct init_setup *s = i->setup;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_set(e, E_SANDBOX, errno, "tie the sandbox to its supervisor");
-    if (setsid() < 0) /* the command never gets the caller's controlling terminal */
+    if (!part_is_off(PART_SESSION) &&
+        setsid() < 0) /* the command never gets the caller's controlling terminal */
         return err_set(e, E_SANDBOX, errno, "start a session");
     if (map_identity(s, e) < 0 || init_close_others(s, e) < 0 || build_network(i, e) < 0 ||
         build_files(i, e) < 0)
         return -1;
     if (!s->plan->disabled_layers[LAYER_KEYRING] && keyring_renew(e) < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_DUMPABLE, part_is_off(PART_DUMPABLE)) < 0)
         return err_set(e, E_SANDBOX, errno, "layer capabilities: no_new_privs");
-    if (capabilities_bound(e) < 0) /* once, for the warden and the command, too */
+    /* Once, for the warden and the command, too. */
+    if (!s->plan->disabled_layers[LAYER_CAPABILITIES] && capabilities_bound(e) < 0)
         return -1;
     if (open_signals(i, e) < 0 ||
         (s->terminal && init_make_terminal(s, "/dev/pts/ptmx", &i->pty_slave, e) < 0))

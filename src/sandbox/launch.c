@@ -100,6 +100,9 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                       CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (r->plan->disabled_layers[LAYER_NET])
         spaces &= ~(uint64_t)CLONE_NEWNET;
+    /* The user and the mount namespace stay: layers mount and net are made in them. */
+    if (r->plan->disabled_layers[LAYER_NAMESPACES])
+        spaces &= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET;
     int pidfd = -1;
     struct standin standin;
     l->standin = !r->flat && standin_is_needed();

@@ -189,6 +189,8 @@ static int make_stash(struct build *b, struct err *e)
         mkdirat(b->scratch, "tmp", 01777) < 0 || mkdirat(b->scratch, "shm", 01777) < 0 ||
         make_file(b->stash, "none", b->plan->settings->hide_empty ? 0444 : 0, NULL) < 0)
         return fail(e, "fill the tmpfs for", "/dev");
+    if (b->plan->socket_count && mknodat(b->stash, "socket", S_IFSOCK | 0666, 0) < 0)
+        return fail(e, "make a socket for", b->plan->sockets[0]);
     if (b->work->resolv_conf && make_file(b->stash, "resolv.conf", 0444, b->work->resolv_conf) < 0)
         return fail(e, "write", "/etc/resolv.conf");
     for (size_t i = 0; i < b->plan->mount_count; i++)
@@ -374,7 +376,7 @@ static int make_proc(struct build *b, struct err *e)
     if (b->proc >= 0)
         return 0;
     int why = errno;
-    if (!b->plan->settings->weaker_nested)
+    if (!b->plan->settings->weaker_nested && !b->plan->disabled_layers[LAYER_NAMESPACES])
         return err_set(e, E_SANDBOX, why,
                        "layer mount: a fresh /proc is not granted here (a container that masks its "
                        "own?); enableWeakerNestedSandbox binds the container's instead");
@@ -406,6 +408,14 @@ static int close_tree(struct err *e)
     return 0;
 }
 
+static int cover_sockets(const struct build *b, struct err *e)
+{
+    for (size_t i = 0; i < b->plan->socket_count; i++)
+        if (cover(b, "socket", b->plan->sockets[i], e) < 0)
+            return -1;
+    return 0;
+}
+
 /* The resolver's address; the redirect catches every other one as well. */
 static int cover_resolv_conf(const struct build *b, struct err *e)
 {
@@ -431,7 +441,8 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
     }
     if (make_stash(&b, e) < 0 || (!off && overlay_tmpdir(&b, e) < 0) ||
         attach_devices(&b, device_trees, e) < 0 || cover_resolv_conf(&b, e) < 0 ||
-        mask_sys(&b, e) < 0 || (!off && attach_planned(&b, e) < 0) || attach_proc(&b, e) < 0)
+        mask_sys(&b, e) < 0 || (!off && (attach_planned(&b, e) < 0 || cover_sockets(&b, e) < 0)) ||
+        attach_proc(&b, e) < 0)
         return -1;
     for (size_t i = 0; i < DEVICES; i++)
         fd_drop(&device_trees[i]);

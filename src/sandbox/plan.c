@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "sandbox/host_sockets.h"
 #include "sandbox/identity.h"
 #include "sandbox/marks.h"
 
@@ -277,7 +278,8 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 ||
         plan_homes(p, request, e) < 0 || resolve_lists(p, request, e) < 0 ||
         plan_tmpdir(p, request, e) < 0 || plan_search_path(p, request, e) < 0 ||
-        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0) {
+        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0 ||
+        host_sockets_find(p, e) < 0) {
         plan_release(p);
         return -1;
     }

@@ -63,6 +63,8 @@ struct plan {
     struct file_rules rules;    /* for the warden; arrays owned by the plan */
     struct file_rule_path *unix_connect, *unix_bind;
     size_t unix_connect_count, unix_bind_count;
+    const char **sockets; /* of the host's, to be covered; see host_sockets.h */
+    size_t socket_count;
     const char **exec_only;     /* canonical; NULL-terminated or NULL */
 
     bool network;               /* some host may be reached, or somebody can be asked */

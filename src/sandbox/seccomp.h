@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Of our own processes in the sandbox's pid namespace: the filter protects them by these numbers. */
+enum { SECCOMP_INIT_PID = 1, SECCOMP_WARDEN_PID = 2 };
+
 /* Values of the settings' enum seccomp_preset are used as they are: 0 default, 1 strict, 2 compat. */
 struct seccomp_choice {
     int preset;

@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <asm/sockios.h>
 #include <sys/stat.h>
 
 #if defined(__x86_64__)
@@ -163,6 +164,7 @@ static const char *const judged_calls[] = {
     "rmdir",
     "bind",
     "connect",
+    "listen",
     "chmod",
     "fchmod",
     "fchmodat",
@@ -180,10 +182,21 @@ static const char *const judged_calls[] = {
 };
 enum { JUDGED_CALLS = sizeof judged_calls / sizeof *judged_calls };
 
+/* Shared objects, as far as they are named by a number or a key: those that the sandbox has made. With
+ * nested namespaces their maker may have objects of its own, which the warden cannot make. */
+static const char *const ipc_calls[] = { "shmget", "shmat",   "shmctl",     "semget", "semop",
+                                         "semctl", "msgget",  "semtimedop", "msgsnd", "msgrcv",
+                                         "msgctl", "mq_open", "mq_unlink" };
+enum { IPC_CALLS = sizeof ipc_calls / sizeof *ipc_calls };
+
 /* Calls that are refused or judged for some of their arguments only; see the add_ functions. */
-static const char *const partly_calls[] = { "open",      "openat",      "socket", "socketpair",
-                                            "clone",     "chmod",       "fchmod", "fchmodat",
-                                            "fchmodat2", "personality", "ioctl",  "fcntl" };
+static const char *const partly_calls[] = {
+    "open",      "openat",     "socket",           "socketpair",      "clone",
+    "chmod",     "fchmod",     "fchmodat",         "fchmodat2",       "personality",
+    "ioctl",     "fcntl",      "sendto",           "sendmsg",         "sendmmsg",
+    "kill",      "tkill",      "tgkill",           "rt_sigqueueinfo", "setpgid",
+    "prlimit64", "pidfd_open", "rt_tgsigqueueinfo"
+};
 enum { PARTLY_CALLS = sizeof partly_calls / sizeof *partly_calls };
 
 struct rules {
@@ -345,7 +358,7 @@ static void add_modes(struct rules *r)
 /* AF_UNIX, AF_INET, AF_INET6 and routing netlink; nothing raw. */
 static void add_sockets(struct rules *r)
 {
-    enum { TYPE = 0xf, SOCK_PACKET_TYPE = 10, MPTCP = 262 };
+    enum { TYPE = 0xf, SOCK_PACKET_TYPE = 10, SMC = 256, MPTCP = 262 };
     const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
     const char *name = "socket";
     static const uint32_t internet[] = { AF_INET, AF_INET6 };
@@ -362,10 +375,11 @@ static void add_sockets(struct rules *r)
         add(r, refuse, name, 2,
             (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_RAW) });
         add(r, refuse, name, 2, (struct scmp_arg_cmp[]){ is(0, internet[i]), is(2, IPPROTO_SCTP) });
-        /* Landlock's rules on TCP do not see it; programs go on with plain TCP. */
-        add(r, SCMP_ACT_ERRNO(EPROTONOSUPPORT), name, 3,
-            (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_STREAM),
-                                     is(2, MPTCP) });
+        /* Landlock's rules on TCP do not see these; programs go on with plain TCP. */
+        for (uint32_t over = SMC; over <= MPTCP; over += MPTCP - SMC)
+            add(r, SCMP_ACT_ERRNO(EPROTONOSUPPORT), name, 3,
+                (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_STREAM),
+                                         is(2, over) });
     }
     /* A datagram socket can name a path in every sendmsg, whose address stands in memory. The warden
      * says whether Landlock watches that on this kernel. */
@@ -393,30 +407,59 @@ static void add_judged(struct rules *r)
     for (size_t i = 0; r->choice->notify && i < JUDGED_CALLS; i++)
         if (!r->choice->no_setid || !str_has(str_of(judged_calls[i]), STR("chmod")))
             add(r, SCMP_ACT_NOTIFY, judged_calls[i], 0, NULL); /* chmod: see add_modes */
+    for (size_t i = 0; r->choice->notify && !r->choice->nested_user_namespaces && i < IPC_CALLS;
+         i++)
+        add(r, SCMP_ACT_NOTIFY, ipc_calls[i], 0, NULL);
 }
 
-/* TCP through the warden is all of the network: no other protocol, and no connection made by a send.
- * Marks of files that the warden does not know, and limits of other processes, are left alone. */
-static void add_without_namespaces(struct rules *r)
+/* A connection that a send makes would not pass the judgement of connect. */
+static void add_sends(struct rules *r)
 {
-    enum { TYPE = 0xf, SMC = 256 };
-    static const uint32_t internet[] = { AF_INET, AF_INET6 };
-    static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET };
     static const struct {
         const char *name;
         unsigned flags;
     } sends[] = { { "sendto", 3 }, { "sendmsg", 2 }, { "sendmmsg", 3 } };
-    for (size_t i = 0; i < 2; i++) {
-        for (size_t k = 0; k < sizeof types / sizeof *types; k++)
-            add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,
-                (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, types[k]) });
-        add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,
-            (struct scmp_arg_cmp[]){ is(0, internet[i]), is(2, SMC) });
-    }
     for (size_t i = 0; i < sizeof sends / sizeof *sends; i++)
         add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), sends[i].name, 1,
             (struct scmp_arg_cmp[]){ has(sends[i].flags, MSG_FASTOPEN) });
-    add(r, SCMP_ACT_NOTIFY, "listen", 0, NULL);
+}
+
+/* TCP through the warden is all of the network: no other protocol. */
+static void add_without_namespaces(struct rules *r)
+{
+    enum { TYPE = 0xf };
+    static const uint32_t internet[] = { AF_INET, AF_INET6 };
+    static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET };
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < sizeof types / sizeof *types; k++)
+            add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,
+                (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, types[k]) });
+}
+
+/* Init and the warden have fixed numbers in their pid namespace. Without signals by number, by a
+ * descriptor, by their group (init's, which only setpgid could join) and by the events of a file. */
+static void add_processes(struct rules *r)
+{
+    static const struct {
+        const char *name;
+        unsigned pid;
+    } calls[] = { { "kill", 0 },
+                  { "tkill", 0 },
+                  { "tgkill", 1 },
+                  { "rt_sigqueueinfo", 0 },
+                  { "rt_tgsigqueueinfo", 1 },
+                  { "pidfd_open", 0 } };
+    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    for (uint32_t pid = SECCOMP_INIT_PID; pid <= SECCOMP_WARDEN_PID; pid++) {
+        for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+            add(r, refuse, calls[i].name, 1, (struct scmp_arg_cmp[]){ is(calls[i].pid, pid) });
+        add(r, refuse, "fcntl", 2, (struct scmp_arg_cmp[]){ is(1, F_SETOWN), is(2, pid) });
+    }
+    add(r, refuse, "setpgid", 1, (struct scmp_arg_cmp[]){ is(1, SECCOMP_INIT_PID) });
+    /* These have the number in memory. */
+    add(r, refuse, "fcntl", 1, (struct scmp_arg_cmp[]){ is(1, F_SETOWN_EX) });
+    add(r, refuse, "ioctl", 1, (struct scmp_arg_cmp[]){ is(1, FIOSETOWN) });
+    add(r, refuse, "ioctl", 1, (struct scmp_arg_cmp[]){ is(1, SIOCSPGRP) });
 }
 
 /* The limits of another process, such as init's, are none of the command's business; and inode flags
@@ -541,8 +584,11 @@ int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filte
     add_commands(&r);
     add_judged(&r);
     add_limits(&r);
+    add_sends(&r);
     if (choice->without_namespaces)
         add_without_namespaces(&r);
+    else
+        add_processes(&r);
     int result = r.os ? err_set(e, E_SANDBOX, r.os, "layer seccomp: add a rule") : add_own(&r, e);
     if (result == 0)
         result = export(&r, filter, count, e);
@@ -578,6 +624,8 @@ void seccomp_describe(const struct seccomp_choice *choice,
     if (choice->notify)
         describe_list("judged by name and done by the warden", judged_calls, JUDGED_CALLS, line,
                       ctx);
+    if (choice->notify && !choice->nested_user_namespaces)
+        describe_list("objects that were made inside only", ipc_calls, IPC_CALLS, line, ctx);
     describe_list("some arguments are refused or judged", partly_calls, PARTLY_CALLS, line, ctx);
     for (const char *const *name = choice->allow; name && *name; name++)
         describe_list("allowed by x.seccomp.allow", name, 1, line, ctx);

@@ -3,14 +3,13 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "sandbox/pending.h"
+#include "sandbox/reach.h"
 #include "sandbox/tracee.h"
 #include "sandbox/verdict.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,14 +18,6 @@
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_un local;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_storage room;
-};
 
 static int read_address(struct request *q, uint64_t from, uint32_t length, union address *out)
 {
@@ -184,66 +175,6 @@ static int connect_as_caller(struct request *q, int *socket, int *object, const 
     return pending_add(&later, is_local ? 0 : EPOLLOUT | EPOLLERR | EPOLLHUP);
 }
 
-static bool is_loopback(const union address *a)
-{
-    if (a->any.sa_family == AF_INET)
-        return ntohl(a->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-        return a->v6.sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
-    return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
-}
-
-static bool is_internet(const union address *a, uint32_t length)
-{
-    return (a->any.sa_family == AF_INET && length >= sizeof a->v4) ||
-           (a->any.sa_family == AF_INET6 && length >= sizeof a->v6);
-}
-
-static int refuse_address(struct request *q, const union address *a, int os)
-{
-    char text[INET6_ADDRSTRLEN] = "", object[INET6_ADDRSTRLEN + 16];
-    bool v4 = a->any.sa_family == AF_INET;
-    inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? (void *)&a->v4.sin_addr : (void *)&a->v6.sin6_addr,
-              text, sizeof text);
-    snprintf(object, sizeof object, v4 ? "%s:%u" : "[%s]:%u", text,
-             ntohs(v4 ? a->v4.sin_port : a->v6.sin6_port));
-    warden_report(q, str_of(object), "network: only through the proxy", os, false);
-    return os;
-}
-
-/* Without a network namespace: to the proxy on 127.0.0.1 and nowhere else. */
-static int judge_host_connect(struct request *q, const union address *a, uint32_t length,
-                              int domain)
-{
-    if (domain == AF_NETLINK || length < sizeof a->any.sa_family ||
-        (a->any.sa_family == AF_UNSPEC && domain != AF_UNIX))
-        return 0; /* the routing table, which can be read only; nonsense; undoes a connection */
-    if (domain == AF_UNIX || !is_internet(a, length)) {
-        warden_report(q, STR("abstract socket"), "network.allowUnixSockets", EACCES, false);
-        return EACCES;
-    }
-    if (!is_loopback(a))
-        return refuse_address(q, a, ENETUNREACH);
-    bool v4 = a->any.sa_family == AF_INET;
-    uint16_t port = ntohs(v4 ? a->v4.sin_port : a->v6.sin6_port);
-    const uint16_t *ours = q->w->options.proxy_ports;
-    struct in_addr to = a->v4.sin_addr;
-    if (!v4)
-        memcpy(&to, &a->v6.sin6_addr.s6_addr[12], sizeof to);
-    bool proxy = to.s_addr == htonl(INADDR_LOOPBACK) && (port == ours[0] || port == ours[1]);
-    return proxy && port ? 0 : refuse_address(q, a, ECONNREFUSED);
-}
-
-/* Servers of the command's can be reached from this machine alone. */
-static int judge_host_bind(struct request *q, const union address *a, uint32_t length, int domain)
-{
-    if (domain == AF_NETLINK || (is_internet(a, length) && is_loopback(a)))
-        return 0;
-    if (is_internet(a, length))
-        return refuse_address(q, a, EACCES);
-    return EACCES;
-}
-
 /* A socket beneath a directory that we have overlaid is another inode there than the one its owner has
  * bound: reach through to the host's. */
 static int uncover(struct warden *w, struct place *at)
@@ -290,11 +221,8 @@ int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t len
             return os ? os : ENOENT;
         if ((os = judge_reach(q, &at)) != 0 || (os = uncover(q->w, &at)) != 0)
             return os;
-    } else if (q->w->options.host_network &&
-               (os = judge_host_connect(q, &a, length, domain)) != 0) {
+    } else if ((os = reach_judge_connect(q, copy, &a, length, domain)) != 0) {
         return os;
-    } else if (q->w->options.loopback_only && is_internet(&a, length) && !is_loopback(&a)) {
-        return refuse_address(q, &a, ENETUNREACH);
     }
     return connect_as_caller(q, &copy, &at.object, &a, length);
 }
@@ -381,12 +309,16 @@ int sockop_bind(struct request *q, int socket, uint64_t address, uint32_t length
         return ENOTSOCK;
     if (path_in(&a, length, domain, path))
         return bind_path(q, copy, path);
-    if (q->w->options.host_network && (os = judge_host_bind(q, &a, length, domain)) != 0)
+    if ((os = reach_judge_bind(q, &a, length, domain)) != 0)
         return os;
-    return bind(copy, &a.any, length) < 0 ? errno : 0;
+    if (bind(copy, &a.any, length) < 0)
+        return errno;
+    reach_note_port(q->w, copy);
+    return 0;
 }
 
-/* A socket that was never bound would listen on every address of the machine. */
+/* A socket that was never bound gets a port now; on the host's network it would listen on every
+ * address of the machine. */
 int sockop_listen(struct request *q, int socket, int backlog)
 {
     union address a = { 0 };
@@ -400,11 +332,19 @@ int sockop_listen(struct request *q, int socket, int backlog)
     int domain = domain_of(copy);
     if (domain < 0)
         return ENOTSOCK;
-    if (domain != AF_UNIX && getsockname(copy, &a.any, &length) < 0)
+    if (domain ==
+        AF_UNIX) { /* the kernel notes who listens; nothing but numbers in the arguments */
+        notify_continue(&q->w->notify, &q->call);
+        return REQUEST_ANSWERED;
+    }
+    if (getsockname(copy, &a.any, &length) < 0)
         return errno;
-    if (domain != AF_UNIX && (os = judge_host_bind(q, &a, length, domain)) != 0)
+    if ((os = reach_judge_bind(q, &a, length, domain)) != 0)
         return os;
-    return listen(copy, backlog) < 0 ? errno : 0;
+    if (listen(copy, backlog) < 0)
+        return errno;
+    reach_note_port(q->w, copy);
+    return 0;
 }
 
 int sockop_datagram(struct request *q)

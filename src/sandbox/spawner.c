@@ -1,5 +1,6 @@
 #include "sandbox/spawner.h"
 
+#include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "sandbox/boss.h"
@@ -7,6 +8,7 @@
 #include "sandbox/confine.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
+#include "sandbox/part.h"
 #include "sandbox/warden.h"
 
 #include <errno.h>
@@ -128,13 +130,15 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     struct spawner s = { setup, setup->orders, setup->failure, 0 };
     const struct plan *p = setup->plan;
     struct err e = { 0 };
+    CHECK(p->flat || p->disabled_layers[LAYER_NAMESPACES] || getpid() == SECCOMP_WARDEN_PID);
     struct warden *w = NULL;
     int listener = -1;
     if (confine_warden(p, setup->ruleset, &e) < 0)
         fail(&s, &e);
-    if (capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
+    if (!p->disabled_layers[LAYER_CAPABILITIES] &&
+        capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
         fail(&s, &e);
-    if (prctl(PR_SET_DUMPABLE, 0) < 0) {
+    if (prctl(PR_SET_DUMPABLE, part_is_off(PART_DUMPABLE)) < 0) {
         err_set(&e, E_SANDBOX, errno, "close the warden to inspection");
         fail(&s, &e);
     }
@@ -148,7 +152,9 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .all_unix_sockets = p->settings->all_unix_sockets,
         .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
         .host_network = p->flat,
-        .loopback_only = !p->transparent || p->disabled_layers[LAYER_NET],
+        .network = p->flat ? NULL : &p->netns,
+        .forwards = p->settings->ports_out,
+        .forward_count = p->settings->ports_out_count,
         .proxy_ports = { p->http_port, p->socks_port },
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,

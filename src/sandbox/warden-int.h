@@ -22,6 +22,7 @@ struct source {
 
 struct pending;
 struct gitpointer;
+struct ipc_objects;
 
 /* A socket that the command has bound to a path, by inode. */
 struct own_socket {
@@ -41,6 +42,8 @@ struct warden {
     size_t gitpointer_count;
     struct own_socket own_sockets[OWN_SOCKETS];
     size_t own_socket_next;
+    uint8_t own_ports[65536 / 8]; /* that somebody inside has listened on or bound */
+    struct ipc_objects *ipc;      /* see ipcops.h */
     dev_t plain_device; /* the last one that was found not to be a proc file system */
     struct {
         pid_t tid;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "sandbox/fileops.h"
 #include "sandbox/gitpointer.h"
+#include "sandbox/ipcops.h"
 #include "sandbox/pending.h"
 #include "sandbox/sockops.h"
 #include "sandbox/tracee.h"
@@ -90,7 +91,6 @@ static int serve_renameat(struct request *q, const uint64_t a[6])
     return fileop_rename(q, (int)a[0], a[1], (int)a[2], a[3], 0);
 }
 
-/* Judged only where no network namespace does the work (flat.h). */
 static int serve_listen(struct request *q, const uint64_t a[6])
 {
     return sockop_listen(q, (int)a[0], (int)a[1]);
@@ -227,6 +227,19 @@ static const struct call_row {
     { SYS_socketpair, "socketpair", serve_datagram },
     { SYS_umask, "umask", serve_umask },
     { SYS_listen, "listen", serve_listen },
+    { SYS_shmget, "shmget", ipcop_shmget },
+    { SYS_shmat, "shmat", ipcop_shm },
+    { SYS_shmctl, "shmctl", ipcop_shmctl },
+    { SYS_semget, "semget", ipcop_semget },
+    { SYS_semop, "semop", ipcop_sem },
+    { SYS_semtimedop, "semtimedop", ipcop_sem },
+    { SYS_semctl, "semctl", ipcop_semctl },
+    { SYS_msgget, "msgget", ipcop_msgget },
+    { SYS_msgsnd, "msgsnd", ipcop_msg },
+    { SYS_msgrcv, "msgrcv", ipcop_msg },
+    { SYS_msgctl, "msgctl", ipcop_msgctl },
+    { SYS_mq_open, "mq_open", ipcop_mq_open },
+    { SYS_mq_unlink, "mq_unlink", ipcop_mq_unlink },
     { SYS_fchmod, "fchmod", serve_fchmod },
     { SYS_fchmodat, "fchmodat", serve_fchmodat },
     { FCHMODAT2, "fchmodat2", serve_fchmodat2 },
@@ -418,6 +431,7 @@ void warden_free(struct warden *w)
 {
     pending_free(w);
     gitpointer_free(w);
+    ipcops_free(w);
     notify_release(&w->notify);
     fd_drop(&w->proc);
     fd_drop(&w->fds);

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "core/filerules.h"
+#include "sandbox/netns.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,8 @@ struct warden_report {
     uint8_t warn_only;
 };
 
+struct settings_port_forward;
+
 struct warden_options {
     const struct file_rules *rules;
     /* Unix sockets that may be reached outside the write roots (canonical paths), contract 3.7. */
@@ -48,9 +51,12 @@ struct warden_options {
     /* The network is the host's: TCP connections go to these ports of 127.0.0.1 and nowhere else,
      * servers stay on loopback, and names in the abstract namespace are refused. */
     bool host_network;
-    /* Nothing but loopback can be meant (no transparent redirect): other addresses are refused here as
-     * well as by the namespace. */
-    bool loopback_only;
+    /* What leads out of the sandbox's network namespace, judged here as well as there: addresses that
+     * are redirected to the proxy, and on loopback, of TCP, ports that somebody inside listens on. NULL
+     * = addresses are not judged. */
+    const struct netns_options *network;
+    const struct settings_port_forward *forwards; /* their inner ports lead out, too */
+    size_t forward_count;
     uint16_t proxy_ports[2];
     /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
     const char *covered;
