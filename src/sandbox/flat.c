@@ -94,7 +94,7 @@ static int make_tmpdir(struct flat *f, struct plan *p, struct err *e)
     if (!private)
         return 0;
     struct stat st;
-    snprintf(f->tmpdir, sizeof f->tmpdir, "/tmp/postern.XXXXXX");
+    snprintf(f->tmpdir, sizeof f->tmpdir, "/tmp/postern.%d.XXXXXX", getpid());
     if (!mkdtemp(f->tmpdir)) {
         f->tmpdir[0] = '\0';
         return err_set(e, E_SANDBOX, errno, "make a directory in /tmp for TMPDIR");
