@@ -10,7 +10,7 @@ import time
 
 # The suites' own directories and mounts: of this process, and of others that run beside it.
 SUITES = re.compile(r"postern-(hostile|scenario|clients|program|certificate|egress|tests|leak)")
-SETTLE_SECONDS = 5  # a bound, not a claim: teardown of namespaces goes on after the last exit
+SETTLE_SECONDS = 20  # a bound, not a claim: teardown of namespaces goes on after the last exit
 
 
 def read(path):
@@ -112,6 +112,7 @@ class Leftovers:
     """
 
     OURS = re.compile(r"postern|claude|srt[-.]", re.I)
+    OWNER = re.compile(r"postern\.(\d+)\.")  # the program's own names tell whose they are
 
     def __init__(self):
         self.pids, self.users, self.allowed = set(), set(), set()
@@ -126,6 +127,9 @@ class Leftovers:
         numbers = set(re.findall(r"\d+", name))
         return bool(numbers & self.pids)
 
+    def is_of_others(self, pid):
+        return os.path.exists(f"/proc/{pid}") and pid not in descendants()
+
     def now(self):
         reap(self.known)
         left = [f"process {pid} {text}" for pid, text in descendants().items() if pid not in self.known]
@@ -135,7 +139,8 @@ class Leftovers:
                  if self.ours(name) or any(place in name for place in self.allowed)]
         for path, uid in files().items():
             name = os.path.basename(path)
-            if path in self.files or SUITES.search(name):
+            owner = self.OWNER.search(name)
+            if path in self.files or SUITES.search(name) or (owner and self.is_of_others(int(owner[1]))):
                 continue
             if uid in self.users or self.ours(name) or self.OURS.search(name):
                 left.append(f"file {path}")

@@ -25,7 +25,7 @@ import pytest
 import outer
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
-TIMEOUT = 30  # a bound for a hang, no claim about speed
+TIMEOUT = 90  # a bound for a hang, no claim about speed
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-B")
 
@@ -363,6 +363,17 @@ class Shell:
                 self.child.wait()
         self.reader.join(TIMEOUT)
         return Result(self.child.returncode, b"", self.errors)
+
+
+def insist(child, number):
+    """Sends a signal again and again, like somebody impatient, until the child has ended; gives its status."""
+    deadline = time.monotonic() + TIMEOUT
+    while child.poll() is None:
+        assert time.monotonic() < deadline, f"{signal.Signals(number).name} does not end it"
+        child.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(0.2)
+    return child.returncode
 
 
 def kill_tree(child):

@@ -19,7 +19,7 @@ def host_address():
 
 
 class Server:
-    """Answers every connection with a fixed text after the end of a request head.
+    """Answers every connection with a fixed text after the end of a request head, or what else `after` says.
 
     `seen` holds the bytes of each connection, `connections` counts them. By default on every IPv4
     address of the machine; `port` is one for all.
@@ -27,8 +27,8 @@ class Server:
 
     ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nserved"
 
-    def __init__(self, address="0.0.0.0", answer=None, speak_first=b""):
-        self.answer, self.speak_first = answer or self.ANSWER, speak_first
+    def __init__(self, address="0.0.0.0", answer=None, speak_first=b"", after=b"\r\n\r\n"):
+        self.answer, self.speak_first, self.after = answer or self.ANSWER, speak_first, after
         self.listener = socket.create_server((address, 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.seen, self.open, self.threads = [], [], []
@@ -70,7 +70,7 @@ class Server:
                 peer.sendall(self.speak_first)
             while data := peer.recv(65536):
                 got += data
-                while got.count(b"\r\n\r\n") > answered:
+                while got.count(self.after) > answered:
                     answered += 1
                     peer.sendall(self.answer)
         except OSError:
@@ -93,6 +93,14 @@ class Server:
                 pass
         for thread in self.threads:
             thread.join(5)
+
+    def wait_for(self, wanted, seconds=30):
+        """Waits until these bytes have come; gives all that has."""
+        deadline = time.monotonic() + seconds
+        while wanted not in self.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert wanted in self.text, (wanted, self.text)
+        return self.text
 
     def settle(self, wait=0.1):
         """Gives bytes on their way the time to arrive; only for claims that nothing came."""

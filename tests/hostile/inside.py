@@ -10,6 +10,7 @@ import socket
 import struct
 
 HTTP_PORT, SOCKS_PORT = 3128, 1080
+PATIENCE = 30  # seconds for what must come; what must not come is waited for shorter
 
 
 def credential():
@@ -24,7 +25,7 @@ def authorization(user=None, token=None):
     return b"Proxy-Authorization: Basic " + base64.b64encode(pair.encode()) + b"\r\n"
 
 
-def dial(port=HTTP_PORT, timeout=8):
+def dial(port=HTTP_PORT, timeout=PATIENCE):
     return socket.create_connection(("127.0.0.1", port), timeout)
 
 
@@ -39,7 +40,7 @@ def answer(peer, limit=1 << 20):
     return got
 
 
-def exchange(request, port=HTTP_PORT, timeout=8, finish=True):
+def exchange(request, port=HTTP_PORT, timeout=PATIENCE, finish=True):
     """Sends raw bytes to the proxy (@AUTH@ becomes the credential line) and gives all that comes back."""
     with dial(port, timeout) as peer:
         try:
@@ -57,7 +58,7 @@ def status(reply):
     return int(found.group(1)) if found else 0
 
 
-def connect(target, port=HTTP_PORT, extra=b"", timeout=8):
+def connect(target, port=HTTP_PORT, extra=b"", timeout=PATIENCE):
     """CONNECT; gives (status, socket, head)."""
     peer = dial(port, timeout)
     name = target if isinstance(target, bytes) else target.encode()
@@ -71,7 +72,7 @@ def connect(target, port=HTTP_PORT, extra=b"", timeout=8):
     return status(head), peer, head
 
 
-def socks(host, port, proxy_port=SOCKS_PORT, user=None, token=None, timeout=8):
+def socks(host, port, proxy_port=SOCKS_PORT, user=None, token=None, timeout=PATIENCE):
     """SOCKS5 with user and password; gives (reply code, socket); 255 when refused before a reply."""
     real = credential()
     peer = dial(proxy_port, timeout)

@@ -293,7 +293,7 @@ def test_a_read_deny_inside_a_write_path_is_covered_again_after_a_save(cell, sav
     shell = cell.shell(settings=cell.settings(deny_read=[secret]))
     assert SECRET not in shell("cat .env").out
     save(secret, "after " + SECRET)
-    covered = shell("i=0; while [ $i -lt 100 ] && cat .env >/dev/null 2>&1; do i=$((i+1)); sleep 0.02; done; "
+    covered = shell("i=0; while [ $i -lt 1500 ] && cat .env >/dev/null 2>&1; do i=$((i+1)); sleep 0.02; done; "
                     "cat .env; cat .env")
     assert SECRET not in covered.out, covered
     shell.attack("read", secret, SECRET, cell.ws)

@@ -237,7 +237,8 @@ with inside.dial() as peer:
     if {pipelined}: peer.sendall(one + two)
     else:
         peer.sendall(one); peer.recv(4096); peer.sendall(two)
-    peer.settimeout(1); reply = inside.answer(peer)
+    reply = b''
+    while b' 403 ' not in reply and (data := peer.recv(4096)): reply += data
     print(b' 403 ' in reply, reply)
 """
     done = cell.python(script, settings=settings)
@@ -253,7 +254,7 @@ def test_a_smuggled_request_in_a_body_stays_a_body(cell, server):
     settings = cell.settings(allowed=[f"localhost:{server.port}"])
     got, answer = exchange(cell, request, settings)
     assert got == 200 and b"403" not in answer
-    assert server.text.count(b"POST ") == 1 and server.text.endswith(inner)
+    assert server.wait_for(inner).count(b"POST ") == 1 and server.text.endswith(inner)
 
 
 @pytest.mark.threat("T14")
@@ -287,7 +288,7 @@ def test_odd_names_over_socks_are_refused(cell, server, name):
 def test_the_name_in_tls_must_be_the_name_that_was_judged(cell, server, way, said):
     """Fronting: the ClientHello of another name never reaches the server."""
     settings = cell.settings(allowed=["localhost"], x={"network": {"transparent": True}})
-    done = cell.python(FRONTING, way, server.port, said or "", settings=settings)
+    done = cell.python(FRONTING, way, server.port, said or "", 1, settings=settings)
     if said:
         assert server.settle().text == b"", (server.text, done)
     assert done.code == 0, done
@@ -295,14 +296,14 @@ def test_the_name_in_tls_must_be_the_name_that_was_judged(cell, server, way, sai
 
 FRONTING = """
 import inside, socket
-way, port, said = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
+way, port, said, patience = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None, int(sys.argv[4])
 if way == 'connect': code, peer, _ = inside.connect(f'localhost:{port}')
 elif way == 'socks': code, peer = inside.socks('localhost', port)
 else:
     try: peer = socket.create_connection((socket.gethostbyname('localhost.'), port), 5)
     except OSError as e: print('refused', e); sys.exit(0)
 try:
-    peer.sendall(inside.client_hello(said)); peer.settimeout(1); print(peer.recv(100))
+    peer.sendall(inside.client_hello(said)); peer.settimeout(patience); print(peer.recv(100))
 except OSError as e: print('cut', e)
 """
 
@@ -359,10 +360,11 @@ def test_an_odd_client_hello_is_judged_or_refused(cell, server, way):
 
 
 @pytest.mark.threat("T15")
-def test_the_right_name_passes(cell, server):
+def test_the_right_name_passes(cell):
     settings = cell.settings(allowed=["localhost"])
-    done = cell.python(FRONTING, "connect", server.port, "localhost", settings=settings)
-    assert done.code == 0 and b"localhost" in server.settle(0.3).text, (done, server.text)
+    with hosts.Server(after=b"localhost") as server:
+        done = cell.python(FRONTING, "connect", server.port, "localhost", 30, settings=settings)
+        assert done.code == 0 and "served" in done.out, (done, server.text)
 
 
 @pytest.mark.threat("T15")
@@ -547,19 +549,17 @@ def test_open_questions_are_at_most_eight(cell):
     """Nobody answers: eight are open, the ninth and all later ones are refused without waiting."""
     asker = Asker(lambda q: b"")
     script = """
-import inside, threading, time
-got = []
+import inside, os, threading
+refused = threading.Semaphore(0)
 def one(i):
-    try: got.append(inside.connect(f'h{i}.example:443', timeout=1.5)[0])
-    except OSError: got.append(-1)
-threads = [threading.Thread(target=one, args=(i,), daemon=True) for i in range(40)]
-[t.start() for t in threads]; [t.join() for t in threads]
-print(got.count(403), got.count(0) + got.count(-1))
+    if inside.connect(f'h{i}.example:443')[0] == 403: refused.release()
+for i in range(40): threading.Thread(target=one, args=(i,)).start()
+os._exit(0 if all([refused.acquire(timeout=20) for i in range(32)]) else 1)
 """
     done = cell.python(script, options=["--ask-fd", str(asker.theirs.fileno())], pass_fds=[asker.theirs.fileno()])
     asker.close()
-    refused, waiting = map(int, done.ok().split())
-    assert len(asker.lines) <= 8 and waiting <= 8 and refused >= 32, (done, len(asker.lines))
+    done.ok()
+    assert len(asker.lines) <= 8, len(asker.lines)
 
 
 @pytest.mark.threat("T26")
@@ -635,7 +635,7 @@ def test_a_closed_channel_denies(cell, server):
     asker = Asker(lambda q: b"")
     fd = asker.theirs.fileno()
     asker.ours.shutdown(socket.SHUT_RDWR)
-    done = cell.python(f"import inside; print(inside.connect('localhost:{server.port}', timeout=8)[0])",
+    done = cell.python(f"import inside; print(inside.connect('localhost:{server.port}', )[0])",
                        options=["--ask-fd", str(fd)], pass_fds=[fd])
     asker.close()
     assert done.out.strip() == "403" and server.connections == 0, done
@@ -733,8 +733,8 @@ def test_a_hostile_server_gives_a_502_or_an_end(cell, answer):
     with hosts.Server(answer=answer) as bad, hosts.Server() as good:
         script = """
 import inside
-for port in sys.argv[1:]:
-    print(inside.status(inside.exchange(f'GET http://localhost:{port}/ HTTP/1.1\\r\\nHost: localhost\\r\\n@AUTH@Connection: close\\r\\n\\r\\n'.encode(), finish=False, timeout=1)))
+for port, timeout in zip(sys.argv[1:], (1, inside.PATIENCE)):  # the bad one may never end
+    print(inside.status(inside.exchange(f'GET http://localhost:{port}/ HTTP/1.1\\r\\nHost: localhost\\r\\n@AUTH@Connection: close\\r\\n\\r\\n'.encode(), finish=False, timeout=timeout)))
 """
         done = cell.python(script, bad.port, good.port, settings=cell.settings(allowed=["localhost"]))
         first, second = done.ok().split()

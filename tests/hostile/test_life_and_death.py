@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import cells
 import outer
 import pytest
 
@@ -45,8 +46,7 @@ def test_the_second_one_kills(cell, number):
     child = started(cell)
     child.send_signal(number)
     assert child.stdout.readline() == b"%d\n" % number
-    child.send_signal(number)
-    assert child.wait(10) in (128 + number, 137, -signal.SIGKILL)
+    assert cells.insist(child, number) in (128 + number, 137, -signal.SIGKILL)
     cell.leftovers.check()
 
 
@@ -55,7 +55,7 @@ def test_a_killed_run_never_looks_like_success(cell, number):
     child = cell.start("/bin/sh", "-c", "echo ready; exec sleep 100")
     assert child.stdout.readline() == b"ready\n"
     child.send_signal(number)
-    assert child.wait(10) == 128 + number
+    assert child.wait(cells.TIMEOUT) == 128 + number
 
 
 def test_what_was_left_in_the_background_ends_with_the_command(cell):

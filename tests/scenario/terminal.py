@@ -44,7 +44,7 @@ class Terminal:
         self.text += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
-    def expect(self, wanted, seconds=20):
+    def expect(self, wanted, seconds=60):
         """Reads until `wanted` was seen; what stands before and with it is consumed and given."""
         deadline = time.monotonic() + seconds
         while wanted not in self.text:
@@ -55,7 +55,7 @@ class Terminal:
         seen, self.text = self.text[:at], self.text[at:]
         return seen
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """The exit status; what the terminal still shows stays in `text`."""
         deadline = time.monotonic() + seconds
         while self.child.poll() is None:

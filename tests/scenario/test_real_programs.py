@@ -368,5 +368,5 @@ def test_a_shell_s_here_document_and_process_substitution(box):
 def test_a_server_inside_is_reached_inside(box):
     box.sh(
         "python3 -m http.server --bind 127.0.0.1 8099 >/dev/null 2>&1 & "
-        "for i in $(seq 100); do curl -s --noproxy '*' -o out http://127.0.0.1:8099/ && break; sleep 0.05; done; "
+        "for i in $(seq 600); do curl -s --noproxy '*' -o out http://127.0.0.1:8099/ && break; sleep 0.05; done; "
         "test -s out").ok()

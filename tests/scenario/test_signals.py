@@ -1,8 +1,10 @@
 """Contract 1.3: signals reach the command once, and nothing outlives the run."""
 
+import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 import pytest
@@ -20,7 +22,7 @@ for number in (1, 2, 3, 10, 12, 15, 28):
     signal.signal(number, note)
 os.write(1, b"ready\n")
 while True:
-    signal.pause()
+    time.sleep(0.05)  # not pause, which a signal just before it would not end
 """
 
 
@@ -78,10 +80,13 @@ def test_srt_compat_exit_brings_the_zero_back(box, name):
 def test_a_second_term_ends_what_ignores_the_first(box):
     child = started(box, "python3", "-c", "import signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
                                           "print('ready', flush=True); time.sleep(60)")
-    child.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    child.send_signal(signal.SIGTERM)
-    assert box.finish(child, timeout=20).code in (137, 143)
+    deadline = time.monotonic() + 60
+    while child.poll() is None:  # two that arrive as one count as one, so like somebody impatient
+        assert time.monotonic() < deadline
+        child.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(0.2)
+    assert box.finish(child).code in (137, 143)
 
 
 def test_stop_and_continue_reach_the_handlers(box):
@@ -154,7 +159,7 @@ def state(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def wait_for(condition, what, seconds=15):
+def wait_for(condition, what, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not seen: {what}"
@@ -207,11 +212,10 @@ def test_lifetime_last_process_waits(box):
 
 
 def test_orphans_are_reaped(box):
-    """Init reaps what is reparented to it: no zombie is seen from inside."""
-    script = "for i in 1 2 3 4 5; do (true & true & exec true) & done; wait; sleep 0.3; cat /proc/[0-9]*/stat"
-    done = box.run("sh", "-c", script)
-    states = [line.rpartition(")")[2].split()[0] for line in done.ok().splitlines()]
-    assert "Z" not in states
+    """Init reaps what is reparented to it: no zombie stays to be seen from inside."""
+    script = ("for i in 1 2 3 4 5; do (true & true & exec true) & done; wait; "
+              "for i in $(seq 1000); do cat /proc/[0-9]*/stat | grep -q ') Z' || exit 0; sleep 0.02; done; exit 1")
+    box.run("sh", "-c", script).ok()
 
 
 def test_a_child_cannot_kill_init(box):

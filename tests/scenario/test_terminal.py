@@ -234,7 +234,7 @@ def test_hang_up_of_the_caller_s_terminal_ends_the_command(box, terminal):
     os.close(shown.slave)
     os.close(shown.master)
     shown.slave = shown.master = None
-    shown.child.wait(timeout=20)
+    shown.child.wait(timeout=60)
     assert (box.ws / "hup").read_text() == "hup\n"
 
 
