@@ -35,7 +35,8 @@ void client_close(struct client *c)
     c->phase = CLIENT_CLOSED;
     permission_cancel(c->permission);
     hop_cancel(c->hop);
-    dial_cancel(c->forward);
+    dial_cancel(c->dial);
+    entry_cancel(c->entry);
     exchange_free(c->exchange);
     upstream_drop_owned(s, c);
     relay_free(c->relay);
@@ -43,7 +44,8 @@ void client_close(struct client *c)
     timer_free(c->timer);
     c->permission = NULL;
     c->hop = NULL;
-    c->forward = NULL;
+    c->dial = NULL;
+    c->entry = NULL;
     c->exchange = NULL;
     c->relay = NULL;
     c->watch = NULL;
@@ -273,12 +275,25 @@ static void on_deadline(void *ctx)
     client_close(c);
 }
 
-void client_new(struct egress_sandbox *s, enum egress_listener listener, int fd,
-                uint16_t client_port)
+bool client_is_inside(const struct client *c, enum relay_side from)
+{
+    bool inward = c->forward && c->forward->inward;
+    return (from == RELAY_CLIENT) != inward;
+}
+
+/* The port of the external proxy that serves this listener, or 0. */
+static uint16_t outside_port(const struct egress_policy *p, enum egress_listener kind)
+{
+    return kind == EGRESS_LISTEN_HTTP    ? p->http_proxy_port
+           : kind == EGRESS_LISTEN_SOCKS ? p->socks_proxy_port
+                                         : 0;
+}
+
+void client_new(struct egress_sandbox *s, const struct listener *l, int fd, uint16_t client_port)
 {
     struct client *c = mem_get(sizeof *c);
     c->sandbox = s;
-    c->listener = listener;
+    c->forward = l->forward.outer ? &l->forward : NULL;
     c->want.client_port = client_port;
     c->want.user = c->user;
     c->next = s->clients;
@@ -292,13 +307,12 @@ void client_new(struct egress_sandbox *s, enum egress_listener listener, int fd,
     c->timer = timer_new(s->egress->loop, on_deadline, c);
     http1_init(&c->http, HTTP1_REQUEST, NULL);
     client_enter(c, CLIENT_FIRST, FIRST_BYTE_MS);
-    uint16_t outside = listener == EGRESS_LISTEN_HTTP    ? s->policy.http_proxy_port
-                       : listener == EGRESS_LISTEN_SOCKS ? s->policy.socks_proxy_port
-                                                         : 0;
-    if (listener == EGRESS_LISTEN_TRANSPARENT)
+    if (c->forward)
+        forward_begin(c);
+    else if (l->kind == EGRESS_LISTEN_TRANSPARENT)
         transparent_begin(c);
-    else if (outside)
-        forward_begin(c, outside);
+    else if (outside_port(&s->policy, l->kind))
+        forward_to_proxy(c, outside_port(&s->policy, l->kind));
     else
         read_input(c); /* most clients speak at once: that saves a turn of the loop */
     client_settle(c);
@@ -310,7 +324,8 @@ void client_rejudge(struct client *c)
         return;
     struct egress_sandbox *s = c->sandbox;
     struct egress_verdict verdict =
-        egress_policy_judge(&s->policy, &c->want.host, c->want.port, s->can_ask);
+        c->forward ? egress_policy_judge_forward(&s->policy, c->forward->outer, c->forward->inner)
+                   : egress_policy_judge(&s->policy, &c->want.host, c->want.port, s->can_ask);
     bool allowed =
         verdict.decision == EGRESS_ALLOW || (verdict.decision == EGRESS_ASK && c->by_person);
     const char *reason = verdict.reason ? verdict.reason : "host is not on the allow list";
@@ -321,6 +336,7 @@ void client_rejudge(struct client *c)
     }
     if (allowed)
         return;
-    egress_report(s, &c->want, true, verdict.rule, reason, NULL);
+    egress_report(s, &c->want, true, verdict.rule, reason,
+                  c->forward ? c->protocol->violation : NULL);
     client_close(c);
 }

@@ -53,7 +53,6 @@ struct client_protocol {
 struct client {
     struct egress_sandbox *sandbox;
     struct client *next, **link; /* among the sandbox's clients */
-    enum egress_listener listener;
     enum client_phase phase;
     const struct client_protocol *protocol; /* NULL before the first byte */
     struct watch *watch;                    /* NULL when the relay has it */
@@ -74,7 +73,9 @@ struct client {
     struct in_addr held_name; /* keeps its place in names while we live */
     struct permission *permission;
     struct hop *hop;
-    struct dial *forward; /* to an external proxy */
+    struct dial *dial;    /* to a port of the host's loopback */
+    struct entry *entry;  /* to a port inside */
+    const struct egress_forward *forward; /* the listener's, or NULL */
     struct relay *relay;
     struct exchange *exchange;
     struct http1 http;    /* reads requests */
@@ -83,8 +84,7 @@ struct client {
 };
 
 /* Takes the accepted socket. */
-void client_new(struct egress_sandbox *s, enum egress_listener listener, int fd,
-                uint16_t client_port);
+void client_new(struct egress_sandbox *s, const struct listener *l, int fd, uint16_t client_port);
 
 /* Drops bytes from the front of `in`. */
 void client_consume(struct client *c, size_t n);
@@ -120,4 +120,10 @@ extern const struct client_protocol client_http, client_connect, client_socks, c
 void transparent_begin(struct client *c);
 
 /* A listener that an external proxy of the host serves (httpProxyPort, socksProxyPort). */
-void forward_begin(struct client *c, uint16_t host_port);
+void forward_to_proxy(struct client *c, uint16_t host_port);
+
+/* A listener of x.network.ports; c->forward is set. */
+void forward_begin(struct client *c);
+
+/* True when `from` is the side of the sandbox: what it sends is what leaves. */
+bool client_is_inside(const struct client *c, enum relay_side from);

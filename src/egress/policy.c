@@ -1,5 +1,7 @@
 #include "egress/policy.h"
 
+#include "base/check.h"
+
 #include <stdlib.h>
 
 enum { CONNECTIONS_DEFAULT = 1024 };
@@ -47,16 +49,37 @@ static ptrdiff_t patterns_find(const struct domain_patterns *list, const struct 
     return -1;
 }
 
+static struct egress_verdict denied_by(const struct egress_policy *p, ptrdiff_t at)
+{
+    const char *given = p->denied_reasons ? p->denied_reasons[at] : NULL;
+    return (struct egress_verdict){ EGRESS_DENY, given ? given : "host is on the deny list",
+                                    p->denied.items[at].text };
+}
+
+struct egress_verdict egress_policy_judge_forward(const struct egress_policy *p, uint16_t outer,
+                                                  uint16_t inner)
+{
+    static const char *const names[] = { "localhost", "127.0.0.1", "::1" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct host host;
+        struct err e;
+        CHECK(host_parse(str_of(names[i]), &host, &e) == 0);
+        ptrdiff_t at = patterns_find(&p->denied, &host, outer);
+        if (at < 0)
+            at = patterns_find(&p->denied, &host, inner);
+        if (at >= 0)
+            return denied_by(p, at);
+    }
+    return (struct egress_verdict){ EGRESS_ALLOW, NULL, NULL };
+}
+
 struct egress_verdict egress_policy_judge(const struct egress_policy *p, const struct host *h,
                                           uint16_t port, bool can_ask)
 {
     static const char not_listed[] = "host is not on the allow list";
     ptrdiff_t at = patterns_find(&p->denied, h, port);
-    if (at >= 0) {
-        const char *given = p->denied_reasons ? p->denied_reasons[at] : NULL;
-        return (struct egress_verdict){ EGRESS_DENY, given ? given : "host is on the deny list",
-                                        p->denied.items[at].text };
-    }
+    if (at >= 0)
+        return denied_by(p, at);
     at = patterns_find(&p->allowed, h, port);
     if (at >= 0)
         return (struct egress_verdict){ EGRESS_ALLOW, NULL, p->allowed.items[at].text };

@@ -66,6 +66,11 @@ struct egress_verdict {
 struct egress_verdict egress_policy_judge(const struct egress_policy *p, const struct host *h,
                                           uint16_t port, bool can_ask);
 
+/* The deny list alone, for a port forward of the file (contract 4.2): it stands for localhost,
+ * 127.0.0.1 and ::1 at both of its ports. Never EGRESS_ASK. */
+struct egress_verdict egress_policy_judge_forward(const struct egress_policy *p, uint16_t outer,
+                                                  uint16_t inner);
+
 /* Contract 3.3.3: may `address`, to which the *name* `h` resolved, be dialled? NULL when it may,
  * else the class that refuses it, such as "loopback address". `own`/`own_count` are the addresses
  * assigned to this host. Not called for hosts that are IP literals themselves. */

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "egress/answer.h"
 #include "egress/credential.h"
+#include "egress/inlet.h"
 #include "egress/lookups.h"
 #include "egress/names.h"
 #include "egress/own.h"
@@ -14,7 +15,7 @@
 #include "io/watch.h"
 
 enum {
-    LISTENERS_MAX = 16,
+    LISTENERS_MAX = 144, /* the proxy's own, and two families of every forward */
     TOKEN_MAX = 128,
     RELAY_PIPES = 192, /* 96 MiB of pipes at most, in all */
     QUERIES_PER_SECOND = 200,
@@ -32,6 +33,7 @@ struct egress {
 struct listener {
     struct egress_sandbox *sandbox;
     enum egress_listener kind;
+    struct egress_forward forward; /* outer 0: none, and `kind` counts */
     struct watch *watch;
 };
 
@@ -56,6 +58,7 @@ struct egress_sandbox {
     size_t idle_count;
     struct names *names;       /* NULL without resolver and transparent listener */
     struct resolver *resolver; /* NULL without dns listeners */
+    struct inlet *inlet;       /* NULL without inward forwards */
     struct lookups lookups;
     struct rate queries; /* of the resolver */
     struct egress_totals totals;

@@ -16,7 +16,8 @@ enum { ACCEPT_AT_ONCE = 32, REASON_UNITS = 500 };
 
 static const char *const method_names[EGRESS_METHODS] = {
     [EGRESS_CONNECT] = "connect",         [EGRESS_HTTP] = "http", [EGRESS_SOCKS] = "socks",
-    [EGRESS_TRANSPARENT] = "transparent", [EGRESS_DNS] = "dns",
+    [EGRESS_TRANSPARENT] = "transparent", [EGRESS_DNS] = "dns",   [EGRESS_PORT_IN] = "port-in",
+    [EGRESS_PORT_OUT] = "port-out",
 };
 
 static const char *const listener_names[EGRESS_LISTENERS] = {
@@ -98,7 +99,7 @@ static void on_connection(void *ctx, unsigned events)
         int fd = socket_accept(watch_fd(l->watch), &peer);
         if (fd < 0)
             break; /* none; or out of descriptors, and then a later turn may have one */
-        client_new(s, l->kind, fd, socket_address_port(&peer));
+        client_new(s, l, fd, socket_address_port(&peer));
     }
     egress_accept_interest(s);
 }
@@ -111,14 +112,27 @@ static int make_non_blocking(int fd, struct err *e)
     return 0;
 }
 
+static int check_listener(const struct egress_sandbox *s, int fd, struct err *e)
+{
+    if (s->listener_count < LISTENERS_MAX && make_non_blocking(fd, e) == 0)
+        return 0;
+    close(fd);
+    return s->listener_count == LISTENERS_MAX ? err_set(e, E_INPUT, 0, "too many listeners") : -1;
+}
+
+static void add_listener(struct egress_sandbox *s, const struct listener *row, int fd)
+{
+    struct listener *l = &s->listeners[s->listener_count++];
+    *l = *row;
+    l->watch = watch_new_shared(s->egress->loop, fd, on_connection, l);
+    egress_accept_interest(s);
+}
+
 int egress_sandbox_listen(struct egress_sandbox *s, enum egress_listener kind, int fd,
                           struct err *e)
 {
-    if (make_non_blocking(fd, e) < 0 || s->listener_count == LISTENERS_MAX) {
-        close(fd);
-        return s->listener_count == LISTENERS_MAX ? err_set(e, E_INPUT, 0, "too many listeners")
-                                                  : -1;
-    }
+    if (check_listener(s, fd, e) < 0)
+        return -1;
     bool dns = kind == EGRESS_LISTEN_DNS_UDP || kind == EGRESS_LISTEN_DNS_TCP;
     if ((dns || kind == EGRESS_LISTEN_TRANSPARENT) && !s->names)
         s->names = names_new();
@@ -128,11 +142,23 @@ int egress_sandbox_listen(struct egress_sandbox *s, enum egress_listener kind, i
         resolver_listen(s->resolver, fd, kind == EGRESS_LISTEN_DNS_UDP);
         return 0;
     }
-    struct listener *l = &s->listeners[s->listener_count++];
-    *l = (struct listener){ s, kind, NULL };
-    l->watch = watch_new_shared(s->egress->loop, fd, on_connection, l);
-    egress_accept_interest(s);
+    add_listener(s, &(struct listener){ .sandbox = s, .kind = kind }, fd);
     return 0;
+}
+
+int egress_sandbox_forward(struct egress_sandbox *s, const struct egress_forward *forward, int fd,
+                           struct err *e)
+{
+    if (check_listener(s, fd, e) < 0)
+        return -1;
+    add_listener(s, &(struct listener){ .sandbox = s, .forward = *forward }, fd);
+    return 0;
+}
+
+void egress_sandbox_reach_in(struct egress_sandbox *s, int fd)
+{
+    CHECK(!s->inlet);
+    s->inlet = inlet_new(s->egress->loop, fd);
 }
 
 #define SWAP(a, b)                                                                                 \
@@ -188,6 +214,7 @@ void egress_sandbox_free(struct egress_sandbox *s)
     while (s->clients)
         client_close(s->clients);
     upstream_drop_idle(s);
+    inlet_free(s->inlet);
     resolver_free(s->resolver);
     names_free(s->names);
     lookups_release(&s->lookups);

@@ -18,6 +18,8 @@ enum egress_method {
     EGRESS_SOCKS,
     EGRESS_TRANSPARENT,
     EGRESS_DNS,
+    EGRESS_PORT_IN, /* x.network.ports */
+    EGRESS_PORT_OUT,
     EGRESS_METHODS
 };
 
@@ -87,6 +89,20 @@ struct egress_sandbox *egress_sandbox_new(struct egress *e, struct egress_policy
 /* Takes the descriptor of a listening (for dns-udp: bound) socket and serves it from now on. */
 int egress_sandbox_listen(struct egress_sandbox *s, enum egress_listener kind, int fd,
                           struct err *e);
+
+/* One port of `x.network.ports` (contract 4.2). */
+struct egress_forward {
+    bool inward; /* from the host to a server inside, else from the sandbox to a server of the host */
+    uint16_t outer, inner; /* the host's port, the sandbox's port */
+};
+
+/* Takes the descriptor of a listening socket; what arrives is relayed to the other side's loopback. The
+ * allow list does not matter, the deny list does, for each new connection. */
+int egress_sandbox_forward(struct egress_sandbox *s, const struct egress_forward *forward, int fd,
+                           struct err *e);
+
+/* Takes the socket over which init makes sockets inside (egress/inlet.h): inward forwards need it. */
+void egress_sandbox_reach_in(struct egress_sandbox *s, int fd);
 
 /* A live update (contract 6): the next connection and request is judged by the new policy, open
  * questions are judged again, tunnels that are no longer allowed are closed. Takes what `policy`

@@ -7,7 +7,7 @@
 static bool on_moved(void *ctx, enum relay_side from, size_t n)
 {
     struct client *c = ctx;
-    return egress_count(c->sandbox, from == RELAY_CLIENT, n);
+    return egress_count(c->sandbox, client_is_inside(c, from), n);
 }
 
 static void on_over(void *ctx, bool clean)
@@ -59,7 +59,7 @@ void tunnel_relay(struct client *c, int fd, struct str hello, bool judge_first_b
     if (c->out.n)
         relay_put(c->relay, RELAY_UPSTREAM, buf_str(&c->out));
     relay_put(c->relay, RELAY_CLIENT, buf_str(&c->in));
-    bool within = egress_count(c->sandbox, true, c->in.n);
+    bool within = egress_count(c->sandbox, client_is_inside(c, RELAY_CLIENT), c->in.n);
     buf_release(&c->in);
     buf_release(&c->out);
     if (c->ended)

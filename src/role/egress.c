@@ -188,23 +188,64 @@ static int read_policy(struct role *r, const struct json *frame, struct egress_p
     return 0;
 }
 
-/* One socket per entry of "listeners", in that order. */
+/* Hands out the descriptor of that place; it is no longer the channel's. */
+static int take_fd(struct role *r, size_t i)
+{
+    int fd = r->channel.fds_in[i];
+    r->channel.fds_in[i] = -1;
+    return fd;
+}
+
+static bool read_port(const struct json *v, uint16_t *out)
+{
+    uint64_t port;
+    bool good = json_to_u64(v, &port) && port > 0 && port <= UINT16_MAX;
+    *out = good ? (uint16_t)port : 0;
+    return good;
+}
+
+/* One socket per entry of "ports", behind the listeners. */
+static int take_ports(struct role *r, const struct json *ports, size_t first, struct err *e)
+{
+    for (size_t i = 0; i < json_count(ports); i++) {
+        const struct json *entry = json_at(ports, i);
+        struct egress_forward forward = { 0 };
+        struct str way;
+        bool good = json_to_str(json_get(entry, "way"), &way) &&
+                    (str_eq(way, STR("in")) || str_eq(way, STR("out"))) &&
+                    read_port(json_get(entry, "outer"), &forward.outer) &&
+                    read_port(json_get(entry, "inner"), &forward.inner);
+        if (!good)
+            return err_set(e, E_INPUT, 0, "a port of unknown kind");
+        forward.inward = str_eq(way, STR("in"));
+        if (egress_sandbox_forward(r->sandbox, &forward, take_fd(r, first + i), e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* One socket per entry of "listeners", one per entry of "ports", then the dialer's. */
 static int take_listeners(struct role *r, const struct json *frame, struct err *e)
 {
-    const struct json *names = json_get(frame, "listeners");
-    if (json_count(names) != r->channel.fds_in_count)
-        return err_set(e, E_INPUT, 0, "%zu listeners are named and %zu came", json_count(names),
+    const struct json *names = json_get(frame, "listeners"), *ports = json_get(frame, "ports");
+    bool dialer = false;
+    json_to_bool(json_get(frame, "dialer"), &dialer);
+    size_t want = json_count(names) + json_count(ports) + dialer;
+    if (want != r->channel.fds_in_count)
+        return err_set(e, E_INPUT, 0, "%zu sockets are named and %zu came", want,
                        r->channel.fds_in_count);
     for (size_t i = 0; i < json_count(names); i++) {
         struct str name = { 0 };
         int kind = json_to_str(json_at(names, i), &name) ? egress_listener_find(name) : -1;
         if (kind < 0)
             return err_set(e, E_INPUT, 0, "a listener of unknown kind");
-        int fd = r->channel.fds_in[i];
-        r->channel.fds_in[i] = -1;
-        if (egress_sandbox_listen(r->sandbox, (enum egress_listener)kind, fd, e) < 0)
+        if (egress_sandbox_listen(r->sandbox, (enum egress_listener)kind, take_fd(r, i), e) < 0)
             return -1;
     }
+    if (take_ports(r, ports, json_count(names), e) < 0)
+        return -1;
+    if (dialer)
+        egress_sandbox_reach_in(r->sandbox, take_fd(r, want - 1));
     r->channel.fds_in_count = 0;
     return 0;
 }

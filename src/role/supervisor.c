@@ -35,6 +35,7 @@ enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
 struct supervisor {
     const struct supervision *asked;
     struct launch launch;
+    struct ports ports; /* of x.network.ports, until the proxy has them */
     struct egress_process proxy;
     bool proxy_failed;
     struct record record;
@@ -154,6 +155,7 @@ static void start_proxy(struct supervisor *s)
         .transparent = a->plan->transparent && !s->launch.degraded[LAYER_TRANSPARENT],
         .listeners = s->launch.listeners,
         .listener_count = s->launch.listener_count,
+        .ports = &s->ports,
         .environment = a->environment,
     };
     log_debug("egress proxy: started for the first connection");
@@ -165,6 +167,7 @@ static void start_proxy(struct supervisor *s)
     for (size_t i = 0; i < s->launch.listener_count; i++)
         fd_drop(&s->launch.listeners[i].fd);
     s->launch.listener_count = 0;
+    ports_release(&s->ports);
 }
 
 static void take_net(struct supervisor *s, const struct json *frame)
@@ -326,6 +329,7 @@ static void fill_polls(struct supervisor *s, struct polls *p)
             want(p, P_LISTENER, s->launch.listeners[i].fd, POLLIN);
     for (size_t i = 0; s->asked->flat && s->proxy_failed && i < s->asked->flat->listener_count; i++)
         want(p, P_LISTENER, s->asked->flat->listeners[i].fd, POLLIN);
+    want(p, P_LISTENER, ports_fd(&s->ports), POLLIN); /* gone once the proxy has the sockets */
     want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
     struct pollfd terminal[PTY_POLLS];
@@ -480,6 +484,7 @@ static void release(struct supervisor *s)
     struct err e;
     egress_process_finish(&s->proxy, take_frame, s);
     launch_end(&s->launch);
+    ports_release(&s->ports);
     if (s->pty)
         pty_free(s->pty);
     asking_free(s->asking);
@@ -565,17 +570,19 @@ int supervise(const struct supervision *asked, struct err *e)
         .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
     };
     egress_process_init(&s.proxy);
+    ports_init(&s.ports);
     block_signals();
-    if (open_parts(&s, e) < 0)
+    if (open_parts(&s, e) < 0 || ports_listen_outside(&s.ports, p->settings, e) < 0)
         return -1;
     struct launch_request request = {
         .plan = p,
         .flat = asked->flat,
         .first = asked->command,
+        .ports = &s.ports,
         .terminal = asked->terminal,
         .report_allowed = asked->audit_file || asked->audit_fd >= 0,
     };
-    if (launch_start(&s.launch, &request, e) < 0)
+    if (launch_start(&s.launch, &request, e) < 0 || ports_watch(&s.ports, e) < 0)
         return -1;
     watch_init(&s.watch, s.launch.init);
     if (judge_layers(&s, e) < 0)

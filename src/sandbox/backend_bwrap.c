@@ -108,6 +108,8 @@ int bwrap_execute(struct plan *p, char *const *command, char *const *environment
 {
     static const char *const places[] = { "/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap" };
     enum { FIRST = 100 };
+    if (p->has_ports)
+        return err_set(e, E_INPUT, 0, "backend bwrap: x.network.ports needs the native backend");
     for (size_t i = 0; i < bwrap_empty_count(p); i++) {
         int fd = memfd_create("empty", 0);
         if (fd < 0 || dup2(fd, FIRST + (int)i) < 0)

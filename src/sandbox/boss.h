@@ -20,6 +20,8 @@ enum boss_kind {
                      * first command */
     /* init -> supervisor */
     BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
+    BOSS_PORTS,     /* listeners of x.network.ports (ports.h): body = one struct settings_port_forward for
+                     * each descriptor; number = 1: the one descriptor is the dialer instead */
     BOSS_PTY,       /* the pty master rides along */
     BOSS_READY,     /* everything inside stands */
     BOSS_DEGRADED,  /* number = enum layer; body = why */

@@ -6,15 +6,17 @@
  *
  *   supervisor -> proxy
  *     {"t":"config","settings":TEXT,"strict":BOOL,"profile":TEXT?,"token":HEX,"ask":BOOL,"transparent":BOOL,
- *      "listeners":["http","http","socks","socks","transparent","dns-udp","dns-tcp"]}
- *         first frame; carries one listening socket per entry of "listeners", in that order
+ *      "listeners":["http","http","socks","socks","transparent","dns-udp","dns-tcp"],
+ *      "ports":[{"way":"in"|"out","outer":N,"inner":N}],"dialer":BOOL}
+ *         first frame; carries one listening socket per entry of "listeners" and of "ports", in that
+ *         order, then the socket of egress/inlet.h if there is a dialer
  *     {"t":"update","settings":TEXT}        live update (contract 6); applies to the next connection
  *     {"t":"answer","id":N,"allow":BOOL,"reason":TEXT?}
  *     {"t":"finish"}                        send the totals, then end
  *   proxy -> supervisor
  *     {"t":"ready"}
  *     {"t":"net","decision":"allow"|"deny","host":..,"port":N,"method":"connect"|"http"|"socks"|
- *      "transparent"|"dns","rule":..?,"reason":..?,"violation":LINE?,"client_port":N?,"user":TEXT?}
+ *      "transparent"|"dns"|"port-in"|"port-out","rule":..?,"reason":..?,"violation":LINE?,"client_port":N?,"user":TEXT?}
  *         one per judged connection, request or look-up; "violation" is the line of contract 10.1
  *     {"t":"ask","id":N,"host":..,"port":N,"method":..,"client_port":N,"user":TEXT?}
  *     {"t":"cancel","id":N}                 nobody waits for that answer any more
@@ -28,7 +30,7 @@
 #include <stdint.h>
 
 #define CHANNEL_FRAME_MAX (2u << 20)
-#define CHANNEL_FDS_MAX 16
+#define CHANNEL_FDS_MAX 144
 
 struct channel {
     int fd; /* owned; non-blocking */

@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+_Static_assert(NETNS_LISTENERS_MAX + PORT_SOCKETS_MAX + 1 <= CHANNEL_FDS_MAX,
+               "room for every socket");
+
 enum { FINISH_MS = 2000, CHANNEL_FD = 3 };
 
 void egress_process_init(struct egress_process *p)
@@ -56,10 +59,32 @@ static _Noreturn void become_proxy(const struct egress_start *how, int channel, 
     _exit(127);
 }
 
+/* The sockets of x.network.ports, behind the listeners. */
+static size_t add_ports(struct buf *b, const struct ports *ports, int *fds)
+{
+    size_t n = 0;
+    json_write_key(b, STR("ports"));
+    json_write_array(b);
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct port_socket *at = &ports->sockets[i];
+        json_write_object(b);
+        json_member_text(b, "way", at->inward ? "in" : "out");
+        json_member_u64(b, "outer", at->forward.outer);
+        json_member_u64(b, "inner", at->forward.inner);
+        json_write_object_end(b);
+        fds[n++] = at->fd;
+    }
+    json_write_array_end(b);
+    json_member_bool(b, "dialer", ports->dialer >= 0);
+    if (ports->dialer >= 0)
+        fds[n++] = ports->dialer;
+    return n;
+}
+
 static int send_config(struct egress_process *p, const struct egress_start *how, struct err *e)
 {
     AUTO_BUF b = { 0 };
-    int fds[NETNS_LISTENERS_MAX];
+    int fds[CHANNEL_FDS_MAX];
     json_write_object(&b);
     json_member_text(&b, "t", "config");
     json_member_str(&b, "settings", how->settings);
@@ -76,8 +101,9 @@ static int send_config(struct egress_process *p, const struct egress_start *how,
         fds[i] = how->listeners[i].fd;
     }
     json_write_array_end(&b);
+    size_t count = how->listener_count + add_ports(&b, how->ports, fds + how->listener_count);
     json_write_object_end(&b);
-    int result = channel_put(&p->channel, buf_str(&b), fds, how->listener_count, e);
+    int result = channel_put(&p->channel, buf_str(&b), fds, count, e);
     mem_wipe(b.p, b.n);
     return result < 0 ? -1 : channel_flush(&p->channel, e);
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "sandbox/channel.h"
 #include "sandbox/netns.h"
+#include "sandbox/ports.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct egress_start {
     bool ask, strict, transparent;  /* what the plan decided */
     const struct netns_listener *listeners; /* borrowed: the proxy gets copies */
     size_t listener_count;
+    const struct ports *ports;      /* borrowed, too */
     char *const *environment;       /* the caller's; only proxy variables are handed on */
 };
 

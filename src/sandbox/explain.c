@@ -53,6 +53,16 @@ static void print_patterns(FILE *out, const char *what, const struct domain_patt
         fprintf(out, "  %-7s %s\n", what, p->items[i].text);
 }
 
+static void print_forwards(const struct settings *s, FILE *out)
+{
+    for (size_t i = 0; i < s->ports_in_count; i++)
+        fprintf(out, "  port %u of the host's loopback leads to port %u inside\n",
+                s->ports_in[i].outer, s->ports_in[i].inner);
+    for (size_t i = 0; i < s->ports_out_count; i++)
+        fprintf(out, "  port %u inside leads to port %u of the host's loopback\n",
+                s->ports_out[i].inner, s->ports_out[i].outer);
+}
+
 static void print_network(const struct plan *p, FILE *out)
 {
     const struct egress_policy *policy = &p->settings->egress;
@@ -62,6 +72,7 @@ static void print_network(const struct plan *p, FILE *out)
     print_patterns(out, "deny", &policy->denied);
     fprintf(out, "  transparent %s, anything else is %s\n", p->transparent ? "on" : "off",
             p->netns.redirect_all_literals ? "asked about" : "refused");
+    print_forwards(p->settings, out);
 }
 
 static void print_rules(const struct plan *p, FILE *out)
@@ -145,6 +156,20 @@ static void json_domains(struct buf *b, const char *key, const struct domain_pat
     json_write_array_end(b);
 }
 
+static void json_forwards(struct buf *b, const char *key, const struct settings_port_forward *all,
+                          size_t n)
+{
+    json_write_key(b, str_of(key));
+    json_write_array(b);
+    for (size_t i = 0; i < n; i++) {
+        json_write_object(b);
+        json_member_u64(b, "host", all[i].outer);
+        json_member_u64(b, "sandbox", all[i].inner);
+        json_write_object_end(b);
+    }
+    json_write_array_end(b);
+}
+
 static void json_rules(const struct plan *p, struct buf *b)
 {
     json_write_key(b, STR("names"));
@@ -200,6 +225,8 @@ void plan_print_json(const struct plan *p, FILE *out)
     json_domains(&b, "deniedDomains", &p->settings->egress.denied);
     json_member_bool(&b, "transparent", p->transparent);
     json_member_bool(&b, "ask", p->netns.redirect_all_literals);
+    json_forwards(&b, "portsIn", p->settings->ports_in, p->settings->ports_in_count);
+    json_forwards(&b, "portsOut", p->settings->ports_out, p->settings->ports_out_count);
     json_write_object_end(&b);
     json_write_key(&b, STR("seccomp"));
     json_write_array(&b);

@@ -81,6 +81,13 @@ static int check(const struct plan *p, struct err *e)
         return needs_namespaces(e, "allowNestedUserNamespaces", NULL);
     if (s->seccomp_allow.count)
         return needs_namespaces(e, "x.seccomp.allow", NULL);
+    if (p->has_ports)
+        return err_set(
+            e, E_SANDBOX, 0,
+            "layer namespaces is off, and x.network.ports forwards to and from a network "
+            "of the sandbox's own: without it, servers of the command listen on the "
+            "host's loopback by themselves, and the host's servers stay out of reach; "
+            "take the key out, or see postern doctor for how to get namespaces");
     return check_mounts(p, e);
 }
 

@@ -7,9 +7,11 @@
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/cover.h"
+#include "sandbox/dialer.h"
 #include "sandbox/keyring.h"
 #include "sandbox/mounts.h"
 #include "sandbox/part.h"
+#include "sandbox/ports.h"
 #include "sandbox/rlimits.h"
 #include "sandbox/spawner.h"
 #include "sandbox/standin.h"
@@ -32,6 +34,7 @@
 struct init {
     const struct init_setup *setup;
     int boss, signals;
+    int dialer; /* for x.network.ports.in; -1 = none */
     pid_t spawner, first;
     int status; /* of the first command, once it has ended */
     bool first_ended;
@@ -138,7 +141,9 @@ static int build_network(struct init *i, struct err *e)
     char kinds[NETNS_LISTENERS_MAX];
     size_t count = 0;
     if (p->disabled_layers[LAYER_NET])
-        return 0;
+        return p->has_ports ? err_set(e, E_SANDBOX, 0, "x.network.ports needs layer net") : 0;
+    if (p->has_ports && ports_make_inside(p->settings, i->boss, &i->dialer, e) < 0)
+        return err_while(e, "layer net");
     if (netns_build(&p->netns, listeners, &count, e) < 0)
         return err_while(e, "layer net");
     struct err why = { 0 };
@@ -239,6 +244,7 @@ static int start_spawner(struct init *i, const int born[2], struct err *e)
     }
     close(i->boss);
     close(i->signals);
+    fd_drop(&i->dialer);
     close(born[0]);
     cover_release(&i->cover);
     struct spawner_setup inner = { .plan = s->plan,
@@ -339,10 +345,11 @@ static void learn_first(struct init *i, int born)
 
 static void serve(struct init *i)
 {
-    enum { BOSS, SIGNALS, COVER, N };
+    enum { BOSS, SIGNALS, COVER, DIALER, N };
     struct pollfd polls[N] = { { .fd = i->boss, .events = POLLIN },
                                { .fd = i->signals, .events = POLLIN },
-                               { .fd = cover_fd(&i->cover), .events = POLLIN } };
+                               { .fd = cover_fd(&i->cover), .events = POLLIN },
+                               { .fd = i->dialer, .events = POLLIN } };
     const bool last_process = i->setup->plan->settings->last_process;
     for (;;) {
         if (poll(polls, N, -1) < 0) {
@@ -363,6 +370,10 @@ static void serve(struct init *i)
             char path[BOSS_BODY_MAX];
             while (cover_next(&i->cover, path, sizeof path))
                 tell(i, BOSS_COVERED, 0, str_of(path), NULL, 0);
+        }
+        if (polls[DIALER].revents && !dialer_serve(i->dialer)) {
+            fd_drop(&i->dialer);
+            polls[DIALER].fd = -1;
         }
     }
 }
@@ -404,9 +415,12 @@ static int build(struct init *i, struct err *e)
 
 _Noreturn void init_main(const struct init_setup *setup)
 {
-    struct init i = {
-        .setup = setup, .boss = setup->boss, .signals = -1, .pty_slave = -1, .covered_fd = -1
-    };
+    struct init i = { .setup = setup,
+                      .boss = setup->boss,
+                      .signals = -1,
+                      .dialer = -1,
+                      .pty_slave = -1,
+                      .covered_fd = -1 };
     struct err e = { 0 };
     int born[2];
     if (build(&i, &e) < 0)

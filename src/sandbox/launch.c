@@ -177,7 +177,7 @@ static void take_degraded(struct launch *l, const struct boss_message *m)
 }
 
 /* One message while the inside is being built. 1 = go on, -1 = it failed. */
-static int take_building(struct launch *l, bool *ready, struct err *e)
+static int take_building(struct launch *l, struct ports *ports, bool *ready, struct err *e)
 {
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
@@ -191,6 +191,8 @@ static int take_building(struct launch *l, bool *ready, struct err *e)
         l->listener_count = fd_count;
         return 1;
     }
+    if (m.kind == BOSS_PORTS)
+        return ports_take(ports, &m, fds, fd_count, e) < 0 ? -1 : 1;
     if (m.kind == BOSS_PTY && fd_count == 1) {
         l->pty = fds[0];
         return 1;
@@ -219,7 +221,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     if (finish_groups(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
     while (!ready)
-        if (take_building(l, &ready, e) < 0)
+        if (take_building(l, r->ports, &ready, e) < 0)
             return -1;
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "sandbox/command.h"
 #include "sandbox/flat.h"
 #include "sandbox/plan.h"
+#include "sandbox/ports.h"
 
 #include <signal.h>
 #include <sys/types.h>
@@ -19,6 +20,7 @@ struct launch_request {
     const struct plan *plan;
     const struct flat *flat;     /* NULL: with namespaces */
     const struct command *first; /* NULL: an empty sandbox that takes commands by launch_command */
+    struct ports *ports;         /* takes the sockets of x.network.ports that are made inside */
     bool terminal, report_allowed;
 };
 

@@ -200,6 +200,31 @@ static void plan_network(struct plan *p, const struct plan_request *r)
     p->netns.literal_count = n;
 }
 
+/* A forward that the deny list forbids is a mistake in the file: better said than a port that is dead. */
+static int check_forwards(const struct settings *s, const char *way,
+                          const struct settings_port_forward *all, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct egress_verdict verdict =
+            egress_policy_judge_forward(&s->egress, all[i].outer, all[i].inner);
+        if (verdict.decision == EGRESS_DENY)
+            return err_set(e, E_INPUT, 0,
+                           "x.network.ports.%s[%zu]: forbidden by the entry '%s' of "
+                           "network.deniedDomains; take one of the two out",
+                           way, i, verdict.rule);
+    }
+    return 0;
+}
+
+static int plan_ports(struct plan *p, struct err *e)
+{
+    const struct settings *s = p->settings;
+    p->has_ports = s->ports_in_count + s->ports_out_count > 0;
+    return check_forwards(s, "in", s->ports_in, s->ports_in_count, e) < 0
+               ? -1
+               : check_forwards(s, "out", s->ports_out, s->ports_out_count, e);
+}
+
 static uint64_t or_default(uint64_t value, uint64_t fallback)
 {
     return value ? value : fallback;
@@ -259,7 +284,6 @@ static int refuse_unsupported(const struct settings *s, struct err *e)
     } keys[] = {
         { s->strict_hide, "x.filesystem.strictHide" },
         { s->ask_files, "x.ask.files" },
-        { s->ports_in_count + s->ports_out_count > 0, "x.network.ports" },
         { s->limits.use_systemd, "x.limits.useSystemd" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -275,11 +299,11 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
 {
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
-    if (refuse_unsupported(request->settings, e) < 0 || plan_cwd(p, request, e) < 0 ||
-        plan_homes(p, request, e) < 0 || resolve_lists(p, request, e) < 0 ||
-        plan_tmpdir(p, request, e) < 0 || plan_search_path(p, request, e) < 0 ||
-        plan_layers(p, e) < 0 || marks_compile(p, request, e) < 0 ||
-        host_sockets_find(p, e) < 0) {
+    if (refuse_unsupported(request->settings, e) < 0 || plan_ports(p, e) < 0 ||
+        plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
+        resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
+        plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
+        marks_compile(p, request, e) < 0 || host_sockets_find(p, e) < 0) {
         plan_release(p);
         return -1;
     }

@@ -73,6 +73,7 @@ struct plan {
     struct netns_options netns; /* arrays owned by the plan */
     struct cgroup_limits limits;
     struct seccomp_choice seccomp;
+    bool has_ports;             /* x.network.ports names some */
     bool flat;                    /* without namespaces; see flat.h */
     uint16_t http_port, socks_port; /* of the proxy on 127.0.0.1; 0 = those of netns.h */
     bool disabled_layers[LAYERS]; /* --disable-layer, debug builds only */

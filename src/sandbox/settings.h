@@ -47,9 +47,11 @@ struct settings_limits {
     bool use_systemd;
 };
 
+/* x.network.ports (contract 4.2), in either direction. */
 struct settings_port_forward {
     uint16_t outer, inner; /* host port, sandbox port */
 };
+enum { SETTINGS_FORWARDS_MAX = 32 }; /* of one direction */
 
 struct settings {
     struct arena arena; /* holds everything below that is not owned by `egress` */

@@ -4,8 +4,6 @@
 #define AT(field) offsetof(struct settings, field)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { FORWARDS_MAX = 256 };
-
 static bool read_port(struct str digits, uint16_t *out)
 {
     uint64_t port;
@@ -52,8 +50,8 @@ static void forwards_read(struct settings_check *c, const struct json *v, size_t
 {
     if (!check_array(c, v))
         return;
-    if (json_count(v) > FORWARDS_MAX) {
-        check_problem(c, "has %zu entries; %d are the most", json_count(v), FORWARDS_MAX);
+    if (json_count(v) > SETTINGS_FORWARDS_MAX) {
+        check_problem(c, "has %zu entries; %d are the most", json_count(v), SETTINGS_FORWARDS_MAX);
         return;
     }
     struct settings_port_forward *all = check_get(c, json_count(v) * sizeof *all);
@@ -70,22 +68,34 @@ static void forwards_read(struct settings_check *c, const struct json *v, size_t
     *count = all ? n : 0;
 }
 
+/* Inside, the two ports of the proxy are taken. */
+static void check_inner(struct settings_check *c, const struct settings_port_forward *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (all[i].inner == 3128 || all[i].inner == 1080)
+            check_problem(c, "port %u inside the sandbox is the proxy's", all[i].inner);
+}
+
 static void in_read(struct settings_check *c, const struct json *v, const struct settings_row *row)
 {
     forwards_read(c, v, offsetof(struct settings_port_forward, outer), &c->s->ports_in,
                   &c->s->ports_in_count);
+    check_inner(c, c->s->ports_in, c->s->ports_in_count);
 }
 
-/* Inside, the two ports of the proxy are taken. */
+/* A port inside where we listen and that we also connect to would lead round in a circle. `in` has been
+ * read before. */
 static void out_read(struct settings_check *c, const struct json *v, const struct settings_row *row)
 {
-    forwards_read(c, v, offsetof(struct settings_port_forward, inner), &c->s->ports_out,
-                  &c->s->ports_out_count);
-    for (size_t i = 0; i < c->s->ports_out_count; i++) {
-        uint16_t port = c->s->ports_out[i].inner;
-        if (port == 3128 || port == 1080)
-            check_problem(c, "port %u inside the sandbox is the proxy's", port);
-    }
+    struct settings *s = c->s;
+    forwards_read(c, v, offsetof(struct settings_port_forward, inner), &s->ports_out,
+                  &s->ports_out_count);
+    check_inner(c, s->ports_out, s->ports_out_count);
+    for (size_t i = 0; i < s->ports_out_count; i++)
+        for (size_t k = 0; k < s->ports_in_count; k++)
+            if (s->ports_in[k].inner == s->ports_out[i].inner)
+                check_problem(c, "port %u inside the sandbox is forwarded both ways",
+                              s->ports_out[i].inner);
 }
 
 static bool forwards_same(const struct settings_port_forward *a, size_t a_count,
@@ -119,6 +129,17 @@ static void dns_read(struct settings_check *c, const struct json *v, const struc
     KIND_EITHER.read(c, v, row);
 }
 
+/* `false` is all there is; no use of `true` can be carried out, so it is no key for a later version. */
+static void never_read(struct settings_check *c, const struct json *v,
+                       const struct settings_row *row)
+{
+    bool on = false;
+    if (check_kind(c, v, JSON_IS_BOOL) && json_to_bool(v, &on) && on)
+        check_problem(
+            c, "is not supported: TCP connections and name look-ups leave the sandbox, by way "
+               "of the proxy, and nothing else does; set it to false or leave it out");
+}
+
 static bool dns_same(const void *a, const void *b)
 {
     return *(const bool *)a == *(const bool *)b;
@@ -127,6 +148,7 @@ static bool dns_same(const void *a, const void *b)
 static const struct settings_kind KIND_IN = { in_read, in_same };
 static const struct settings_kind KIND_OUT = { out_read, out_same };
 static const struct settings_kind KIND_DNS = { dns_read, dns_same };
+static const struct settings_kind KIND_NEVER = { never_read, NULL };
 
 static const struct settings_row port_rows[] = {
     { "in", &KIND_IN, 0 }, /* these two fill a pair of fields each, and compare whole settings */
@@ -140,8 +162,8 @@ static const struct settings_row rows[] = {
     { "dns", &KIND_DNS, AT(egress.dns), .words = dns_words },
     { "checkSni", &KIND_BOOL, AT(egress.check_sni) },
     { "ports", &KIND_OBJECT, SETTINGS_NOWHERE, .table = &ports_table },
-    { "udp", &KIND_LATER_TRUE, SETTINGS_NOWHERE },
-    { "icmp", &KIND_LATER_TRUE, SETTINGS_NOWHERE },
+    { "udp", &KIND_NEVER, SETTINGS_NOWHERE },
+    { "icmp", &KIND_NEVER, SETTINGS_NOWHERE },
     { "maxBytesOut", &KIND_SIZE, AT(egress.max_bytes_out), 0, 1, INT64_MAX },
     { "maxConnections", &KIND_NUMBER32, AT(egress.max_connections), 0, 1, 65536 },
 };

@@ -128,6 +128,12 @@ def test_below_a_container_filter_that_refuses_namespaces_the_run_without_them_w
     assert len(web.seen) == 1 and not (box.outside / "new").exists()
 
 
+def test_forwards_of_ports_need_a_network_of_their_own(box):
+    box.settings(x={"network": {"ports": {"in": ["8080:80"]}}})
+    done = without_namespaces(box, "echo ran")
+    assert (done.code, done.out) == (125, "") and "x.network.ports" in done.err and "take the key out" in done.err
+
+
 @pytest.mark.parametrize("layer", ["namespaces", "net", "mount"])
 def test_a_required_layer_is_not_replaced_by_the_run_without_namespaces(box, layer):
     done = without_namespaces(box, "echo ran", options=["--allow-degraded=namespaces", f"--require={layer}"])

@@ -322,6 +322,43 @@ static void bad_proxy_urls_are_refused_without_repeating_secrets(void **state)
     }
 }
 
+static void a_forward_is_denied_by_the_names_of_loopback_at_both_of_its_ports(void **state)
+{
+    static const struct {
+        const char *entry;
+        bool denies;
+    } rows[] = {
+        { "*", true },
+        { "*:8080", true },
+        { "*:80", true },
+        { "*:443", false },
+        { "localhost", true },
+        { "localhost:8080", true },
+        { "localhost:80", true },
+        { "localhost:81", false },
+        { "127.0.0.1", true },
+        { "127.1:80", true },
+        { "127.0.0.2", false },
+        { "[::1]:8080", true },
+        { "[::2]", false },
+        { "*.localhost.example", false },
+        { "example.com", false },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct egress_policy p;
+        egress_policy_init(&p);
+        add(&p.denied, rows[i].entry);
+        struct egress_verdict v = egress_policy_judge_forward(&p, 8080, 80);
+        if ((v.decision == EGRESS_DENY) != rows[i].denies)
+            fail_msg("'%s'", rows[i].entry);
+        if (rows[i].denies)
+            assert_string_equal(v.rule, rows[i].entry);
+        else
+            assert_int_equal(v.decision, EGRESS_ALLOW);
+        egress_policy_release(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(entries_of_the_settings_refuse_and_open_addresses),
         cmocka_unit_test(no_proxy_entries_send_hosts_direct),
         cmocka_unit_test(proxy_urls_are_read),
+        cmocka_unit_test(a_forward_is_denied_by_the_names_of_loopback_at_both_of_its_ports),
         cmocka_unit_test(bad_proxy_urls_are_refused_without_repeating_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
