@@ -5,6 +5,7 @@
 #include "sandbox/gitpointer.h"
 #include "sandbox/pending.h"
 #include "sandbox/tracee.h"
+#include "sandbox/usermap.h"
 #include "sandbox/verdict.h"
 
 #include <errno.h>
@@ -183,8 +184,12 @@ static int open_existing(struct request *q, struct place *at, int flags)
     } else if (S_ISCHR(st.st_mode)) {
         os = open_device(q, at, at->object, &st, flags);
     } else {
-        AUTO_FD fd = reopen(q->w, at->object, flags);
-        os = fd < 0 ? errno : give(q, fd, flags);
+        AUTO_FD fd = -1;
+        if (usermap_is(q, pathname_str(&d.path)))
+            os = usermap_open(q, pathname_str(&d.path), flags, &fd);
+        else if ((fd = reopen(q->w, at->object, flags)) < 0)
+            os = errno;
+        os = fd < 0 ? os : give(q, fd, flags);
     }
     if (os == REQUEST_ANSWERED && !is_read_only(flags))
         deed_done(q, &d);

@@ -309,9 +309,50 @@ def chromium_shot(box, *options):
 
 
 @pytest.mark.identity("plain")
-@pytest.mark.xfail(strict=False, reason="known gap: the warden opens gid_map in its own user namespace, not the caller's")
 def test_headless_chromium_with_its_own_sandbox(box):
     chromium_shot(box)
+
+
+MAPS = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+uid, gid = os.getuid(), os.getgid()
+def write(name, text):
+    try:
+        with open(f"/proc/{pid}/{name}", "w") as file: file.write(text)
+        return "done"
+    except OSError as e:
+        return e.errno
+cases = [
+    [("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1"), ("uid_map", f"0 {uid} 1")],
+    [("gid_map", f"0 {gid} 1"), ("setgroups", "deny"), ("gid_map", f"{gid} {gid} 1"), ("setgroups", "allow")],
+    [("uid_map", f"0 {uid + 1} 1"), ("uid_map", "0 0 1"), ("uid_map", f"0 {uid} 2"), ("uid_map", f"{uid} {uid} 1")],
+    [("projid_map", "0 0 1"), ("uid_map", "nonsense"), ("uid_map", ""), ("uid_map", f"5 {uid} 1")],
+]
+for depth in (1, 2, 3):
+    for case in cases:
+        child = os.fork()
+        if child == 0:
+            for level in range(depth):
+                uid_now, gid_now = os.getuid(), os.getgid()
+                assert libc.unshare(0x10000000) == 0
+                pid = "self" if level % 2 else os.getpid()
+                if level < depth - 1:
+                    assert [write("setgroups", "deny"), write("uid_map", f"{uid} {uid_now} 1"),
+                            write("gid_map", f"{gid} {gid_now} 1")] == ["done"] * 3
+            print(depth, *[write(*row) for row in case], os.getuid(), os.getgid(), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.identity("plain")
+def test_maps_of_nested_user_namespaces_take_and_refuse_what_they_do_outside(box):
+    script = box.write("ws/maps.py", MAPS)
+    box.settings(allowNestedUserNamespaces=True)
+    outside = box.outer("unshare", "--map-current-user", "python3", script).ok()  # a namespace like the sandbox's
+    inside = box.run("python3", script).ok()
+    assert inside == outside and inside.count("\n") == 12 and "done" in inside
 
 
 @pytest.mark.identity("root")
