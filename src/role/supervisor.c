@@ -567,7 +567,13 @@ int supervise(const struct supervision *asked, struct err *e)
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
     const struct plan *p = asked->plan;
     s.launch = (struct launch){
-        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
+        .pidfd = -1,
+        .boss = -1,
+        .orders = -1,
+        .report = -1,
+        .failure = -1,
+        .pty = -1,
+        .control = { -1, -1 },
     };
     egress_process_init(&s.proxy);
     ports_init(&s.ports);

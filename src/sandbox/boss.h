@@ -14,14 +14,15 @@
 
 enum boss_kind {
     /* supervisor -> init */
-    BOSS_GO = 1,    /* enter the cgroups whose doors ride along, start the spawner and the first command;
-                     * number = which limits no cgroup holds (BOSS_NO_...) */
+    BOSS_ENTER = 1, /* enter the cgroups whose doors ride along and start the spawner; number = which
+                     * limits no cgroup holds (BOSS_NO_...) */
     BOSS_SIGNAL,    /* number = signal for a command's process group; tag = its pid inside, 0 = the
                      * first command */
     /* init -> supervisor */
     BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
     BOSS_PORTS,     /* listeners of x.network.ports (ports.h): body = one struct settings_port_forward for
                      * each descriptor; number = 1: the one descriptor is the dialer instead */
+    BOSS_CONTROL,   /* the two sockets of a netns_control ride along: make the redirect */
     BOSS_PTY,       /* the pty master rides along */
     BOSS_READY,     /* everything inside stands */
     BOSS_DEGRADED,  /* number = enum layer; body = why */
@@ -29,6 +30,7 @@ enum boss_kind {
     BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */
     BOSS_FAILED,    /* number = errno, body = what could not be built */
     /* supervisor -> spawner */
+    BOSS_GO,        /* everything stands: start the first command */
     BOSS_COMMAND,   /* a command image (command.h) and three descriptors ride along; tag is echoed */
     /* spawner -> supervisor */
     BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND */

@@ -219,7 +219,7 @@ static int build(const struct init_setup *s, int *terminal, struct err *e)
         return err_set(e, E_SANDBOX, errno, "enter the working directory '%s'", s->plan->cwd);
     return s->terminal && init_make_terminal(s, "/dev/ptmx", terminal, e) < 0
                ? -1
-               : init_wait_for_go(s, e);
+               : init_wait_to_enter(s, e);
 }
 
 /* Until the warden has ended, or until we are told to end. */

@@ -133,6 +133,16 @@ int init_close_others(const struct init_setup *s, struct err *e)
     return 0;
 }
 
+static void pass_control(const struct init *i)
+{
+    CLEANUP(netns_control_drop) struct netns_control c;
+    struct err why;
+    if (netns_control_open(&c, &why) < 0)
+        tell(i, BOSS_DEGRADED, LAYER_TRANSPARENT, str_of(why.text), NULL, 0);
+    else
+        tell(i, BOSS_CONTROL, 0, STR(""), (int[]){ c.netfilter, c.route }, 2);
+}
+
 static int build_network(struct init *i, struct err *e)
 {
     const struct plan *p = i->setup->plan;
@@ -146,21 +156,13 @@ static int build_network(struct init *i, struct err *e)
         return err_while(e, "layer net");
     if (netns_build(&p->netns, listeners, &count, e) < 0)
         return err_while(e, "layer net");
-    struct err why = { 0 };
-    if (p->transparent && netns_redirect(&p->netns, listeners, count, &why) < 0) {
-        if (p->required[LAYER_TRANSPARENT])
-            return *e = why, err_while(e, "layer transparent (required)");
-        tell(i, BOSS_DEGRADED, LAYER_TRANSPARENT, str_of(why.text), NULL, 0);
-    }
-    size_t sent = 0;
     for (size_t k = 0; k < count; k++) {
-        bool dns = listeners[k].kind == LISTENER_DNS_UDP || listeners[k].kind == LISTENER_DNS_TCP;
-        if (dns && !p->resolver) /* nobody answers there: queries are refused at once */
-            continue;
-        fds[sent] = listeners[k].fd;
-        kinds[sent++] = (char)listeners[k].kind;
+        fds[k] = listeners[k].fd;
+        kinds[k] = (char)listeners[k].kind;
     }
-    tell(i, BOSS_LISTENERS, 0, (struct str){ kinds, sent }, fds, sent);
+    tell(i, BOSS_LISTENERS, 0, (struct str){ kinds, count }, fds, count);
+    if (p->transparent)
+        pass_control(i);
     for (size_t k = 0; k < count; k++)
         close(listeners[k].fd);
     return 0;
@@ -202,7 +204,7 @@ int init_make_terminal(const struct init_setup *s, const char *multiplexer, int 
     return 0;
 }
 
-int init_wait_for_go(const struct init_setup *s, struct err *e)
+int init_wait_to_enter(const struct init_setup *s, struct err *e)
 {
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
@@ -210,7 +212,7 @@ int init_wait_for_go(const struct init_setup *s, struct err *e)
     tell_boss(s->boss, BOSS_READY, 0, STR(""), NULL, 0);
     if (boss_receive(s->boss, &m, fds, &fd_count, e) < 0)
         return -1;
-    if (m.kind != BOSS_GO)
+    if (m.kind != BOSS_ENTER)
         return err_set(e, E_BUG, 0, "unexpected message %u", m.kind);
     for (size_t i = 0; i < fd_count; i++) {
         if (cgroup_pass(fds[i], e) < 0)
@@ -410,7 +412,7 @@ static int build(struct init *i, struct err *e)
     if (open_signals(i, e) < 0 ||
         (s->terminal && init_make_terminal(s, "/dev/pts/ptmx", &i->pty_slave, e) < 0))
         return -1;
-    return init_wait_for_go(s, e);
+    return init_wait_to_enter(s, e);
 }
 
 _Noreturn void init_main(const struct init_setup *setup)

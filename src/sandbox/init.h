@@ -37,7 +37,7 @@ int init_make_terminal(const struct init_setup *s, const char *multiplexer, int 
                        struct err *e);
 
 /* Waits until the control group is entered, then sets the limits that hold per process. */
-int init_wait_for_go(const struct init_setup *s, struct err *e);
+int init_wait_to_enter(const struct init_setup *s, struct err *e);
 
 /* Tells the supervisor what could not be built, and ends. */
 _Noreturn void init_fail(const struct init_setup *s, const struct err *e);

@@ -193,6 +193,10 @@ static int take_building(struct launch *l, struct ports *ports, bool *ready, str
     }
     if (m.kind == BOSS_PORTS)
         return ports_take(ports, &m, fds, fd_count, e) < 0 ? -1 : 1;
+    if (m.kind == BOSS_CONTROL && fd_count == 2) {
+        l->control = (struct netns_control){ fds[0], fds[1] };
+        return 1;
+    }
     if (m.kind == BOSS_PTY && fd_count == 1) {
         l->pty = fds[0];
         return 1;
@@ -212,6 +216,52 @@ static int take_building(struct launch *l, struct ports *ports, bool *ready, str
     return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
 }
 
+static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
+{
+    const int room = (int)(sizeof l->degraded_why[0] - strlen(more) - 1);
+    l->degraded[layer] = true;
+    snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
+}
+
+/* Beside the start of the warden: the kernel takes as long for the rules. */
+static void redirect(struct launch *l, const struct plan *p)
+{
+    struct err why;
+    if (l->control.netfilter < 0)
+        return;
+    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &l->control, &why) < 0)
+        degrade(l, LAYER_TRANSPARENT, why.text, "");
+    netns_control_drop(&l->control);
+    size_t kept = 0;
+    for (size_t i = 0; i < l->listener_count; i++) {
+        struct netns_listener *n = &l->listeners[i];
+        bool dns = n->kind == LISTENER_DNS_UDP || n->kind == LISTENER_DNS_TCP;
+        if (dns && !p->resolver)
+            fd_drop(&n->fd); /* nobody answers there: queries are refused at once */
+        else
+            l->listeners[kept++] = *n;
+    }
+    l->listener_count = kept;
+}
+
+/* Lets init in to its groups and start the warden. */
+static int enter(struct launch *l, struct err *e)
+{
+    const struct cgroup *c = &l->cgroup;
+    struct boss_message m = { .kind = BOSS_ENTER,
+                              .number = (c->memory ? 0 : BOSS_NO_MEMORY_GROUP) |
+                                        (c->pids ? 0 : BOSS_NO_PIDS_GROUP) |
+                                        (c->cpu ? 0 : BOSS_NO_CPU_GROUP) };
+    int doors[CGROUP_PLACES];
+    size_t count = 0;
+    if (cgroup_doors(c, l->inside_v2, doors, &count, e) < 0)
+        return err_while(e, "layer cgroup");
+    int result = boss_send(l->boss, &m, doors, count, e);
+    while (count)
+        close(doors[--count]);
+    return result;
+}
+
 static int build(struct launch *l, const struct launch_request *r, struct inner_ends *inner,
                  struct err *e)
 {
@@ -223,31 +273,19 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     while (!ready)
         if (take_building(l, r->ports, &ready, e) < 0)
             return -1;
+    if (enter(l, e) < 0)
+        return -1;
+    redirect(l, r->plan);
     return 0;
 }
 
 int launch_go(struct launch *l, struct err *e)
 {
-    const struct cgroup *c = &l->cgroup;
-    struct boss_message go = { .kind = BOSS_GO,
-                               .number = (c->memory ? 0 : BOSS_NO_MEMORY_GROUP) |
-                                         (c->pids ? 0 : BOSS_NO_PIDS_GROUP) |
-                                         (c->cpu ? 0 : BOSS_NO_CPU_GROUP) };
-    int doors[CGROUP_PLACES];
-    size_t count = 0;
-    if (cgroup_doors(c, l->inside_v2, doors, &count, e) < 0)
-        return err_while(e, "layer cgroup");
-    int result = boss_send(l->boss, &go, doors, count, e);
-    while (count)
-        close(doors[--count]);
-    return result;
-}
-
-static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
-{
-    const int room = (int)(sizeof l->degraded_why[0] - strlen(more) - 1);
-    l->degraded[layer] = true;
-    snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
+    struct boss_message m = { .kind = BOSS_GO };
+    if (boss_send(l->orders, &m, NULL, 0, e) == 0)
+        return 0;
+    /* A warden that could not be finished has said why on the failure pipe. */
+    return e->os == EPIPE || e->os == ECONNRESET ? 0 : -1;
 }
 
 /* A run without namespaces brings its listeners along; what it lacks is said each time. */
@@ -270,7 +308,13 @@ static int take_flat(struct launch *l, const struct flat *f, struct err *e)
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e)
 {
     *l = (struct launch){
-        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
+        .pidfd = -1,
+        .boss = -1,
+        .orders = -1,
+        .report = -1,
+        .failure = -1,
+        .pty = -1,
+        .control = { -1, -1 },
     };
     CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
     /* A caller that ignores SIGCHLD would have us and init never learn of an end. */
@@ -350,6 +394,7 @@ void launch_end(struct launch *l)
     fd_drop(&l->report);
     fd_drop(&l->failure);
     fd_drop(&l->pty);
+    netns_control_drop(&l->control);
     for (size_t i = 0; i < l->listener_count; i++)
         fd_drop(&l->listeners[i].fd);
     l->listener_count = 0;

@@ -31,6 +31,7 @@ struct launch {
     int pty;         /* master, when asked for */
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
+    struct netns_control control; /* until the redirect stands */
     struct cgroup cgroup;
     bool cgroup_made, inside_v2; /* inside_v2: init was born in the v2 group */
     bool flat;    /* init is the keeper of flat.h */
@@ -40,8 +41,8 @@ struct launch {
     uint32_t next_tag;
 };
 
-/* Builds the sandbox. Blocks until the inside stands (a few milliseconds). No command runs before launch_go: the caller looks at `degraded` first. On failure
- * nothing is left. */
+/* Builds the sandbox. Blocks until the inside stands (a few milliseconds). No command runs before
+ * launch_go: the caller looks at `degraded` first. On failure nothing is left. */
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e);
 
 /* Starts the first command. What fails from here on is said by BOSS_FAILED or the failure pipe. */

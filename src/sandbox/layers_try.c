@@ -73,12 +73,13 @@ void try_transparent(struct layers *l)
     struct layer_report *r = &l->of[LAYER_TRANSPARENT];
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     const struct netns_options options = { .proxy = true, .transparent = true };
+    CLEANUP(netns_control_drop) struct netns_control control = { -1, -1 };
     size_t count = 0;
     struct err e;
     if (!enter_namespaces(r, CLONE_NEWNET))
         return;
-    if (netns_build(&options, listeners, &count, &e) < 0 ||
-        netns_redirect(&options, listeners, count, &e) < 0)
+    if (netns_build(&options, listeners, &count, &e) < 0 || netns_control_open(&control, &e) < 0 ||
+        netns_redirect(&options, listeners, count, &control, &e) < 0)
         layer_say(r, LAYER_DEGRADED, "%s; proxy variables only", e.text);
     else if (!is_redirected(listeners, count))
         layer_say(r, LAYER_DEGRADED,

@@ -1,7 +1,6 @@
 #include "sandbox/netlink.h"
 
 #include "base/check.h"
-#include "base/fd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -134,19 +133,22 @@ static int read_answers(const struct netlink *n, const char *bytes, size_t size,
     return 0;
 }
 
-int netlink_send(struct netlink *n, int protocol, struct err *e)
+int netlink_open(int protocol, struct err *e)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    return fd < 0 ? err_set(e, E_SANDBOX, errno, "netlink socket") : fd;
+}
+
+int netlink_send(struct netlink *n, int socket, struct err *e)
 {
     CHECK(n->last > 0);
     end_message(n);
-    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-    if (fd < 0)
-        return err_set(e, E_SANDBOX, errno, "netlink socket");
-    if (send(fd, n->bytes, n->used, 0) < 0)
+    if (send(socket, n->bytes, n->used, 0) < 0)
         return err_set(e, E_SANDBOX, errno, "netlink send");
     for (;;) {
         _Alignas(struct nlmsghdr) char answers[4096];
         /* Never waits: whatever the kernel has to say was queued before send returned. */
-        ssize_t got = recv(fd, answers, sizeof answers, MSG_DONTWAIT);
+        ssize_t got = recv(socket, answers, sizeof answers, MSG_DONTWAIT);
         if (got < 0)
             return err_set(e, E_SANDBOX, errno, "netlink answer");
         int done = read_answers(n, answers, (size_t)got, e);

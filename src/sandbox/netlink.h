@@ -41,6 +41,10 @@ void netlink_unnest(struct netlink *n, size_t nest);
 /* The open message is the last one that can fail; its acknowledgement is waited for. Called once. */
 void netlink_acknowledge(struct netlink *n);
 
-/* Ends the open message, sends the request over a new socket of `protocol` and reads the answer. The
- * first message that the kernel refused makes it fail with E_SANDBOX and the kernel's errno. */
-int netlink_send(struct netlink *n, int protocol, struct err *e);
+/* A socket of `protocol`, owned by the caller; what is sent through it happens in the network namespace of
+ * the thread that opened it, by the rights of that thread and of the sender. */
+int netlink_open(int protocol, struct err *e);
+
+/* Ends the open message, sends the request and reads the answer. The first message that the kernel refused
+ * makes it fail with E_SANDBOX and the kernel's errno. */
+int netlink_send(struct netlink *n, int socket, struct err *e);

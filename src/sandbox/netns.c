@@ -186,7 +186,7 @@ static void route_everything_to_loopback(struct netlink *n)
     netlink_put_be32(n, RTA_PREFSRC, INADDR_LOOPBACK);
 }
 
-static int routes_make(struct err *e)
+static int routes_make(int socket, struct err *e)
 {
     char room[512];
     struct netlink n;
@@ -195,13 +195,29 @@ static int routes_make(struct err *e)
     route_rule(&n, IPPROTO_TCP, 0);
     route_rule(&n, IPPROTO_UDP, DNS_PORT);
     netlink_acknowledge(&n);
-    if (netlink_send(&n, NETLINK_ROUTE, e) < 0)
+    if (netlink_send(&n, socket, e) < 0)
         return err_while(e, "route to loopback");
     return 0;
 }
 
+int netns_control_open(struct netns_control *c, struct err *e)
+{
+    *c = (struct netns_control){ -1, -1 };
+    if ((c->netfilter = netlink_open(NETLINK_NETFILTER, e)) >= 0 &&
+        (c->route = netlink_open(NETLINK_ROUTE, e)) >= 0)
+        return 0;
+    netns_control_drop(c);
+    return -1;
+}
+
+void netns_control_drop(struct netns_control *c)
+{
+    fd_drop(&c->netfilter);
+    fd_drop(&c->route);
+}
+
 int netns_redirect(const struct netns_options *options, const struct netns_listener *listeners,
-                   size_t count, struct err *e)
+                   size_t count, const struct netns_control *c, struct err *e)
 {
     CHECK(options->transparent);
     struct nftables_redirect r = { .all_literals = options->redirect_all_literals,
@@ -214,7 +230,7 @@ int netns_redirect(const struct netns_options *options, const struct netns_liste
         return -1;
     /* The rules first: without them the route would lead foreign addresses to the command's own
      * servers; without the route nothing but ENETUNREACH happens. */
-    if (nftables_redirect(&r, e) < 0)
+    if (nftables_redirect(&r, c->netfilter, e) < 0)
         return -1;
-    return routes_make(e);
+    return routes_make(c->route, e);
 }

@@ -45,8 +45,16 @@ struct netns_options {
 int netns_build(const struct netns_options *options, struct netns_listener *out, size_t *count,
                 struct err *e);
 
+/* Sockets through which the namespace's rules and routes are made, also by a process outside that owns the
+ * namespace's user namespace: the kernel takes milliseconds for the rules, and init has other work. */
+struct netns_control {
+    int netfilter, route; /* owned; -1 = none */
+};
+int netns_control_open(struct netns_control *c, struct err *e);
+void netns_control_drop(struct netns_control *c);
+
 /* Adds the nftables rules and the routes for `transparent`. What an accepted connection wanted is its
  * SO_ORIGINAL_DST; who connects to the listener's own port wanted nothing (ENOENT). Fails with E_SANDBOX and the errno when
  * the kernel does not grant it; the listeners of netns_build stay usable. */
 int netns_redirect(const struct netns_options *options, const struct netns_listener *listeners,
-                   size_t count, struct err *e);
+                   size_t count, const struct netns_control *c, struct err *e);

@@ -286,11 +286,11 @@ static void refuse_rules(struct netlink *n)
     rule_end(n, rule);
 }
 
-static int batch_send(struct netlink *n, struct err *e)
+static int batch_send(struct netlink *n, int socket, struct err *e)
 {
     netlink_acknowledge(n);
     batch_mark(n, NFNL_MSG_BATCH_END);
-    if (netlink_send(n, NETLINK_NETFILTER, e) < 0)
+    if (netlink_send(n, socket, e) < 0)
         return err_while(e, "nftables");
     return 0;
 }
@@ -317,7 +317,7 @@ static void batch_begin(struct netlink *n, char *room)
     batch_mark(n, NFNL_MSG_BATCH_BEGIN);
 }
 
-int nftables_redirect(const struct nftables_redirect *r, struct err *e)
+int nftables_redirect(const struct nftables_redirect *r, int socket, struct err *e)
 {
     char room[BATCH_ROOM];
     struct netlink n;
@@ -327,11 +327,11 @@ int nftables_redirect(const struct nftables_redirect *r, struct err *e)
         if (r->literals[i].base.family != AF_INET)
             continue;
         if (n.used > BATCH_FULL) {
-            if (batch_send(&n, e) < 0)
+            if (batch_send(&n, socket, e) < 0)
                 return -1;
             batch_begin(&n, room);
         }
         redirect_tcp(&n, &r->literals[i], r->literal_ports[i], r->transparent_port);
     }
-    return batch_send(&n, e);
+    return batch_send(&n, socket, e);
 }

@@ -22,6 +22,6 @@ struct nftables_redirect {
     size_t literal_count;
 };
 
-/* Makes the table in the network namespace of the calling thread. What was made when a later part
+/* Makes the table through a socket of NETLINK_NETFILTER, in its network namespace. What was made when a later part
  * fails stays, and refuses. E_SANDBOX with the errno when the kernel does not grant it. */
-int nftables_redirect(const struct nftables_redirect *r, struct err *e);
+int nftables_redirect(const struct nftables_redirect *r, int socket, struct err *e);

@@ -116,6 +116,17 @@ static int serve(struct spawner *s, struct warden *w, struct err *e)
     return 0;
 }
 
+/* Until then the supervisor may still make the network, and refuse the whole. */
+static void wait_for_go(const struct spawner *s)
+{
+    struct boss_message m = { 0 };
+    struct err e;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    if (boss_receive(s->orders, &m, fds, &fd_count, &e) < 0 || m.kind != BOSS_GO)
+        _exit(0); /* the supervisor has ended: so does everything inside */
+}
+
 static _Noreturn void fail(const struct spawner *s, const struct err *e)
 {
     struct command_failure f = { .stage = 1, .os = e->os };
@@ -165,6 +176,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     };
     if (warden_new(&options, &w, &e) < 0)
         fail(&s, &e);
+    wait_for_go(&s);
     if (setup->first &&
         command_start(p, setup->filter, setup->first, s.failure, &s.first, &listener, &e) < 0)
         fail(&s, &e);

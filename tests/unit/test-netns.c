@@ -105,6 +105,14 @@ static uint16_t port_of(const struct netns_listener *set, size_t count)
     return ntohs(at.sin_port);
 }
 
+static int redirect(const struct netns_options *options, const struct netns_listener *set,
+                    size_t count, struct err *e)
+{
+    CLEANUP(netns_control_drop) struct netns_control control;
+    return netns_control_open(&control, e) < 0 ? -1
+                                               : netns_redirect(options, set, count, &control, e);
+}
+
 /* Starts a child that builds, hands its listeners out and then runs `claim`. */
 static void start(struct inside *in, const struct netns_options *options, int (*claim)(void))
 {
@@ -120,7 +128,7 @@ static void start(struct inside *in, const struct netns_options *options, int (*
         if (enter_namespace() < 0)
             _exit(NOT_GRANTED);
         if (netns_build(options, set, &count, &e) < 0 ||
-            (options->transparent && netns_redirect(options, set, count, &e) < 0)) {
+            (options->transparent && redirect(options, set, count, &e) < 0)) {
             fprintf(stderr, "%s\n", e.text);
             _exit(98);
         }
@@ -595,7 +603,7 @@ static int claim_no_right_is_an_error(void)
     } none[2] = { 0 };
     if (syscall(SYS_capset, &head, none) < 0)
         return 11;
-    if (netns_redirect(&transparent, set, count, &e) == 0)
+    if (redirect(&transparent, set, count, &e) == 0)
         return 1;
     if (e.kind != E_SANDBOX || e.os != EPERM)
         return 2;
