@@ -167,7 +167,7 @@ static int allow_private(struct rules *r, struct err *e)
 static int allow_covered(struct rules *r, struct err *e)
 {
     char real[PATH_MAX];
-    if (allow(r, "/proc", r->read, e) < 0 || allow(r, "/dev", r->read, e) < 0)
+    if (allow(r, "/dev", r->read, e) < 0)
         return -1;
     if (r->plan->resolver && realpath("/etc/resolv.conf", real) &&
         allow(r, real, LL_READ_FILE, e) < 0)
@@ -196,7 +196,7 @@ static int allow_devices(struct rules *r, struct err *e)
     for (size_t i = 0; i < CONFINE_DEVICES; i++)
         if (allow_device(r, confine_devices[i], e) < 0)
             return -1;
-    if (r->plan->flat)
+    if (r->plan->flat || r->plan->disabled_layers[LAYER_MOUNT])
         return 0; /* /dev/pts and /dev/shm are everybody's */
     if (allow_device(r, "/dev/pts", e) < 0)
         return -1;
@@ -285,8 +285,11 @@ int confine_warden(const struct plan *p, int ruleset, struct err *e)
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
-    if (!p->flat &&
-        (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0 || allow_queues(&r, e) < 0))
+    /* Where no mount of ours stands, the same paths are the host's and get no rule. */
+    if (!p->flat && !p->disabled_layers[LAYER_MOUNT] &&
+        (allow_private(&r, e) < 0 || allow_covered(&r, e) < 0))
+        return -1;
+    if (!p->flat && (allow(&r, "/proc", r.read, e) < 0 || allow_queues(&r, e) < 0))
         return -1;
     if (allow_devices(&r, e) < 0)
         return -1;

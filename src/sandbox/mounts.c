@@ -349,6 +349,8 @@ static int attach_proc(struct build *b, struct err *e)
                                           "kallsyms" };
     if (attach(fd_take(&b->proc), "/proc", e) < 0)
         return -1;
+    if (b->plan->disabled_layers[LAYER_MOUNT])
+        return 0;
     for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
         AUTO_FD at = path_open(read_only[i]);
         if (at < 0)
@@ -439,10 +441,13 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
         if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) < 0)
             return fail(e, "cut off", "/");
     }
-    if (make_stash(&b, e) < 0 || (!off && overlay_tmpdir(&b, e) < 0) ||
-        attach_devices(&b, device_trees, e) < 0 || cover_resolv_conf(&b, e) < 0 ||
-        mask_sys(&b, e) < 0 || (!off && (attach_planned(&b, e) < 0 || cover_sockets(&b, e) < 0)) ||
-        attach_proc(&b, e) < 0)
+    if (make_stash(&b, e) < 0)
+        return -1;
+    if (!off && (overlay_tmpdir(&b, e) < 0 || attach_devices(&b, device_trees, e) < 0 ||
+                 cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 || attach_planned(&b, e) < 0 ||
+                 cover_sockets(&b, e) < 0))
+        return -1;
+    if (attach_proc(&b, e) < 0)
         return -1;
     for (size_t i = 0; i < DEVICES; i++)
         fd_drop(&device_trees[i]);
