@@ -398,6 +398,17 @@ static struct file_verdict judge_mandatory(const struct file_rules *r, struct st
                                   .warn_only = hit.warn != NULL };
 }
 
+/* Denied for lying outside of all roots. Nobody is asked about a name that is dangerous anywhere. */
+static struct file_verdict outside(const struct file_rules *r, struct str path,
+                                   enum file_operation operation, const struct file_facts *facts)
+{
+    struct file_verdict verdict = denied("filesystem.allowWrite");
+    struct file_verdict name = judge_mandatory(r, path, operation, facts, 0);
+    verdict.askable = (operation == FILE_WRITE || operation == FILE_CREATE) &&
+                      name.kind == FILE_ALLOWED && !name.warn_only;
+    return verdict;
+}
+
 /* Contract 3.6: our own /dev, and a /proc whose dangerous parts are read-only mounts. /dev/shm holds
  * files like any other directory. */
 static bool is_device_place(struct str path)
@@ -419,11 +430,107 @@ struct file_verdict file_rules_judge(const struct file_rules *r, struct str path
     const char *rule = judge_lists(r, path, operation, facts, at.deepest);
     if (rule)
         return denied(rule);
-    if (!at.deepest || (at.is_root && operation != FILE_WRITE))
+    if (!at.deepest)
+        return outside(r, path, operation, facts);
+    if (at.is_root && operation != FILE_WRITE)
         return denied("filesystem.allowWrite");
     if (at.is_private)
         return allowed;
     return judge_mandatory(r, path, operation, facts, at.outermost);
+}
+
+/* Length of the longest part of `path` that the list opens. */
+static size_t opened_to(const struct file_rule_path *list, size_t count, struct str path)
+{
+    size_t deepest = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct str open = str_of(list[i].path);
+        if (open.n > deepest && path_is_beneath(path, open))
+            deepest = open.n;
+    }
+    return deepest;
+}
+
+static size_t longest(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_hide(const struct file_rules *r, const char *path)
+{
+    for (size_t i = 0; i < r->read_hide_count; i++)
+        if (strcmp(r->read_hides[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* How much of `path` is opened by whatever opens it last. A hidden directory that is writable inside is a
+ * private root too, but what the host puts in its place is not. */
+static size_t opened_length(const struct file_rules *r, struct str path)
+{
+    size_t opened = opened_to(r->write_roots, r->write_root_count, path);
+    opened = longest(opened, opened_to(r->read_opens, r->read_open_count, path));
+    for (size_t i = 0; i < r->private_root_count; i++)
+        if (!is_hide(r, r->private_roots[i].path))
+            opened = longest(opened, opened_to(&r->private_roots[i], 1, path));
+    return opened;
+}
+
+/* What hides a path, most telling rule first: a deny list over a preset, because only about the
+ * latter may anybody be asked. */
+struct hiding {
+    const char *list, *preset;
+};
+
+static void hide(struct hiding *h, const char *rule)
+{
+    if (strcmp(rule, FILE_RULE_HIDE_HOME) == 0)
+        h->preset = rule;
+    else if (!h->list)
+        h->list = rule;
+}
+
+static void hide_by_paths(struct hiding *h, const struct file_rule_path *list, size_t count,
+                          struct str path, size_t opened)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct str deny = str_of(list[i].path);
+        if (deny.n > opened && is_beneath_nocase(path, deny))
+            hide(h, list[i].rule);
+    }
+}
+
+static void hide_by_patterns(struct hiding *h, const struct file_rules *r, struct str path,
+                             size_t opened)
+{
+    for (size_t n = opened + 1; n <= path.n; n++)
+        for (size_t i = 0; i < r->read_deny_pattern_count; i++)
+            if ((n == path.n || path.p[n] == '/') &&
+                path_pattern_matches(r->read_deny_patterns[i], (struct str){ path.p, n }))
+                hide(h, r->read_deny_pattern_rules[i]);
+}
+
+struct file_verdict file_rules_judge_read(const struct file_rules *r, struct str path,
+                                          const struct file_facts *facts)
+{
+    CHECK(path.n > 0 && path.p[0] == '/');
+    struct hiding h = { NULL, NULL };
+    if (r->disabled)
+        return (struct file_verdict){ .kind = FILE_ALLOWED };
+    size_t opened = opened_length(r, path);
+    hide_by_paths(&h, r->read_denies, r->read_deny_count, path, opened);
+    hide_by_paths(&h, r->read_hides, r->read_hide_count, path, opened);
+    if (r->read_deny_pattern_count)
+        hide_by_patterns(&h, r, path, opened);
+    for (size_t i = 0; facts->inode && !h.list && i < r->hidden_inode_count; i++)
+        if (r->hidden_inodes[i].inode == facts->inode &&
+            r->hidden_inodes[i].device == facts->device)
+            hide(&h, r->hidden_inodes[i].rule);
+    if (!h.list && !h.preset)
+        return (struct file_verdict){ .kind = FILE_ALLOWED };
+    struct file_verdict verdict = denied(h.list ? h.list : h.preset);
+    verdict.askable = !h.list;
+    return verdict;
 }
 
 bool file_rules_is_holder(struct str name)

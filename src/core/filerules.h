@@ -43,6 +43,15 @@ struct file_rules {
     size_t read_deny_count;
     const struct file_rule_inode *denied_inodes;
     size_t denied_inode_count;
+    /* For file_rules_judge_read alone (x.filesystem.strictHide, x.ask.files): more hidden paths, what is
+     * opened again beneath them beside the write and private roots, patterns, and hidden inodes. */
+    const struct file_rule_path *read_hides, *read_opens;
+    size_t read_hide_count, read_open_count;
+    const struct path_pattern *const *read_deny_patterns;
+    const char *const *read_deny_pattern_rules;
+    size_t read_deny_pattern_count;
+    const struct file_rule_inode *hidden_inodes;
+    size_t hidden_inode_count;
     const struct file_rule_path
         *private_roots; /* tmpfs of ours, gone at exit: no mandatory names */
     size_t private_root_count;
@@ -90,12 +99,24 @@ struct file_verdict {
     const char *
         rule; /* for FILE_DENIED: which entry, such as "mandatory .git/hooks"; static or borrowed */
     bool warn_only; /* allowed, but worth a line in the audit (.github/workflows) */
+    /* FILE_DENIED for no more than lying outside of what the settings open: no list and no mandatory
+     * name denies it, so a person may be asked (contract 8). */
+    bool askable;
 };
 
 /* Judges one name. `path` is the canonical absolute path of the name inside the sandbox (the parent
  * resolved through every link, the last component as it is). */
 struct file_verdict file_rules_judge(const struct file_rules *r, struct str path,
                                      enum file_operation operation, const struct file_facts *facts);
+
+/* Judges the opening of an existing object for reading, when the kernel is not left to judge it by
+ * mounts alone: by name, as the mounts of the plan show it, and by inode (contract 3.4.1, 3.4.4).
+ * `path` is canonical. FILE_ALLOWED or FILE_DENIED. */
+struct file_verdict file_rules_judge_read(const struct file_rules *r, struct str path,
+                                          const struct file_facts *facts);
+
+/* The rule of paths that are hidden by preset and not by a deny list: a person may be asked. */
+#define FILE_RULE_HIDE_HOME "x.filesystem.hideHome"
 
 /* Whose place a path is, without any deny. */
 enum file_place { FILE_OUTSIDE, FILE_IN_WRITE_ROOT, FILE_IN_PRIVATE_ROOT };

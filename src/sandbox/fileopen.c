@@ -2,20 +2,19 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "sandbox/fifo.h"
+#include "sandbox/fileread.h"
 #include "sandbox/gitpointer.h"
-#include "sandbox/pending.h"
+#include "sandbox/handover.h"
 #include "sandbox/tracee.h"
 #include "sandbox/usermap.h"
 #include "sandbox/verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The bit of O_TMPFILE that is not O_DIRECTORY. */
@@ -37,73 +36,6 @@ static bool is_read_only(int flags)
     return (flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC);
 }
 
-static int give(struct request *q, int fd, int flags)
-{
-    int os = notify_give(&q->w->notify, &q->call, fd, flags & O_CLOEXEC);
-    return os ? os : REQUEST_ANSWERED;
-}
-
-/* Opens the object that we hold, whatever its name has come to mean since. */
-static int reopen(struct warden *w, int object, int flags)
-{
-    char number[16];
-    snprintf(number, sizeof number, "%d", object);
-    return openat(w->fds, number,
-                  (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
-}
-
-/* Takes back the O_NONBLOCK that kept us from waiting. */
-static int give_blocking(struct request *q, int fd, int flags)
-{
-    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME)) < 0)
-        return errno;
-    return give(q, fd, flags);
-}
-
-static int attempt_fifo(struct pending *p)
-{
-    if (p->source.fd >= 0) /* opened for reading, and a writer has come */
-        return give_blocking(&p->q, p->source.fd, p->flags);
-    AUTO_FD fd = reopen(p->q.w, p->object, p->flags | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENXIO ? PENDING_AGAIN : errno;
-    return give_blocking(&p->q, fd, p->flags);
-}
-
-static int open_fifo(struct request *q, int object, int flags)
-{
-    AUTO_FD fd = reopen(q->w, object, flags | O_NONBLOCK);
-    bool waits = !(flags & O_NONBLOCK);
-    struct pending later = {
-        .source.fd = -1, .q = *q, .object = -1, .flags = flags, .attempt = attempt_fifo
-    };
-    if (fd < 0 && (errno != ENXIO || !waits))
-        return errno;
-    if (fd < 0) {
-        later.object = fcntl(object, F_DUPFD_CLOEXEC, 0);
-        return later.object < 0 ? errno : pending_add(&later, 0);
-    }
-    if (waits && (flags & O_ACCMODE) == O_RDONLY) {
-        later.source.fd = fd_take(&fd);
-        return pending_add(&later, EPOLLIN | EPOLLHUP);
-    }
-    return give_blocking(q, fd, flags);
-}
-
-/* /dev/stdout and the like may lead to what cannot be opened here: a file outside the write roots, a
- * terminal of a devpts outside. The caller then gets what it has already, and no more than that. */
-static int give_own(struct request *q, const struct place *at, int flags)
-{
-    AUTO_FD fd = -1;
-    if (at->own_descriptor < 0 || tracee_copy_descriptor(q, at->own_descriptor, &fd) != 0 ||
-        !tracee_is_there(q))
-        return EACCES;
-    int status = fcntl(fd, F_GETFL), has = status & O_ACCMODE, wants = flags & O_ACCMODE;
-    if ((status & O_PATH) || (has != wants && has != O_RDWR))
-        return EACCES;
-    return give(q, fd, flags);
-}
-
 static int open_device(struct request *q, const struct place *at, int object, const struct stat *st,
                        int flags)
 {
@@ -115,29 +47,11 @@ static int open_device(struct request *q, const struct place *at, int object, co
             return os;
         fd = open(terminal, (flags & ~(O_CREAT | O_EXCL)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     } else {
-        fd = reopen(q->w, object, flags | O_NONBLOCK);
+        fd = handover_reopen(q->w, object, flags | O_NONBLOCK);
     }
     if (fd >= 0)
-        return give_blocking(q, fd, flags);
-    return errno == EACCES ? give_own(q, at, flags) : errno;
-}
-
-static bool is_proc(struct warden *w, int object, dev_t device)
-{
-    struct statfs fs;
-    if (device == w->plain_device)
-        return false;
-    if (fstatfs(object, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
-        return true;
-    w->plain_device = device;
-    return false;
-}
-
-/* Not a name at all, or one that is gone: only the caller's own descriptor leads there. */
-static bool is_nameless(const struct place *at, const struct pathname *path, const struct stat *st)
-{
-    return at->is_magic &&
-           (path->n == 0 || path->text[0] != '/' || (S_ISREG(st->st_mode) && st->st_nlink == 0));
+        return handover_blocking(q, fd, flags);
+    return errno == EACCES ? handover_own(q, at->own_descriptor, flags) : errno;
 }
 
 /* Judges opening what is there. 0 or errno; EACCES is a denial that is not yet reported. */
@@ -147,9 +61,10 @@ static int judge_existing(struct request *q, const struct place *at, struct deed
     int os = pathname_of(q->w, at->object, &d->path);
     if (os)
         return os;
-    if (is_nameless(at, &d->path, st))
+    if (fileread_is_nameless(at, &d->path, st))
         return tracee_is_there(q) ? 0 : EINTR;
-    if (is_proc(q->w, at->object, st->st_dev) && !tracee_may_use_proc(q, pathname_str(&d->path))) {
+    if (fileread_is_proc(q->w, at->object, st->st_dev) &&
+        !tracee_may_use_proc(q, pathname_str(&d->path))) {
         d->verdict.rule = "another process's files in /proc";
         return EACCES;
     }
@@ -162,36 +77,42 @@ static int judge_existing(struct request *q, const struct place *at, struct deed
 
 static int open_existing(struct request *q, struct place *at, int flags)
 {
+    const bool reads = is_read_only(flags);
     struct stat st;
+    int os;
     if (fstat(at->object, &st) < 0)
         return errno;
     if (S_ISLNK(st.st_mode))
-        return ELOOP;
-    if (S_ISDIR(st.st_mode))
-        return EISDIR;
-    if (flags & O_DIRECTORY)
-        return ENOTDIR;
+        return flags & O_DIRECTORY ? ENOTDIR : ELOOP;
+    if (S_ISDIR(st.st_mode) ? !reads || (flags & O_CREAT) : flags & O_DIRECTORY)
+        return S_ISDIR(st.st_mode) ? EISDIR : ENOTDIR;
     struct deed d = { .operation = FILE_WRITE, .place = at };
-    int os = judge_existing(q, at, &d, &st, flags);
-    if (os == EACCES && give_own(q, at, flags) == REQUEST_ANSWERED)
+    if (reads && q->w->options.judge_reads) {
+        os = fileread_judge(q, at, &d, &st);
+        if (os == FILEREAD_OTHER_PROCESS)
+            return fileread_other_process(q, &d.path, flags);
+    } else {
+        os = judge_existing(q, at, &d, &st, flags);
+    }
+    if (os == EACCES && handover_own(q, at->own_descriptor, flags) == REQUEST_ANSWERED)
         return REQUEST_ANSWERED;
     if (os)
         return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
     if (S_ISFIFO(st.st_mode)) {
-        os = open_fifo(q, at->object, flags);
+        os = fifo_open(q, at->object, &st, flags);
         if (os == EACCES) /* a pipe that another user made, such as our caller's */
-            os = give_own(q, at, flags);
+            os = handover_own(q, at->own_descriptor, flags);
     } else if (S_ISCHR(st.st_mode)) {
         os = open_device(q, at, at->object, &st, flags);
     } else {
         AUTO_FD fd = -1;
         if (usermap_is(q, pathname_str(&d.path)))
             os = usermap_open(q, pathname_str(&d.path), flags, &fd);
-        else if ((fd = reopen(q->w, at->object, flags)) < 0)
+        else if ((fd = handover_reopen(q->w, at->object, flags)) < 0)
             os = errno;
-        os = fd < 0 ? os : give(q, fd, flags);
+        os = fd < 0 ? os : handover_give(q, fd, flags);
     }
-    if (os == REQUEST_ANSWERED && !is_read_only(flags))
+    if (os == REQUEST_ANSWERED && !reads)
         deed_done(q, &d);
     return os;
 }
@@ -214,7 +135,7 @@ static int create(struct request *q, struct place *at, int flags, mode_t mode)
         unlinkat(at->parent, at->name, 0);
         return deed_refuse(q, &d, d.verdict.rule);
     }
-    os = give(q, fd, flags);
+    os = handover_give(q, fd, flags);
     if (os == REQUEST_ANSWERED)
         deed_done(q, &d);
     else
@@ -242,7 +163,7 @@ static int open_nameless(struct request *q, int dirfd, const char *path, int fla
         return os;
     warden_set_umask(q->w, tracee_umask(q));
     AUTO_FD fd = openat(at.object, ".", flags | O_CLOEXEC, mode);
-    return fd < 0 ? errno : give(q, fd, flags);
+    return fd < 0 ? errno : handover_give(q, fd, flags);
 }
 
 /* A dangerous name that is a link is denied like a file of that name: what it leads to would be read
@@ -255,7 +176,7 @@ static int judge_link(struct request *q, int dirfd, const char *path)
     int os = place_find_parent(q, dirfd, path, &at);
     if (os || !at.is_plain || at.ends_in_slash ||
         fstatat(at.parent, at.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode) ||
-        is_proc(q->w, at.parent, st.st_dev))
+        fileread_is_proc(q->w, at.parent, st.st_dev))
         return 0; /* opening it says what is wrong with it */
     os = pathname_of_place(q->w, &at, &d.path);
     if (os || file_rules_place(q->w->options.rules, pathname_str(&d.path)) == FILE_OUTSIDE)
@@ -326,7 +247,7 @@ int fileop_truncate(struct request *q, uint64_t address, int64_t length)
     os = judge_existing(q, &at, &d, &st, O_WRONLY);
     if (os)
         return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
-    AUTO_FD fd = reopen(q->w, at.object, O_WRONLY);
+    AUTO_FD fd = handover_reopen(q->w, at.object, O_WRONLY);
     if (fd < 0 || ftruncate(fd, length) < 0)
         return errno;
     deed_done(q, &d);

@@ -458,8 +458,10 @@ static int compile_denies(struct plan *p, const struct plan_request *r, struct e
         reads[nr++] = (struct file_rule_path){ at->path, at->rule };
         if (at->many_links)
             say(r, at->rule, at->path,
-                "has more than one hard link; its other names can be read unless "
-                "they are hidden too");
+                p->settings->strict_hide
+                    ? "has more than one hard link; every name of it is hidden"
+                    : "has more than one hard link; its other names can be read unless "
+                      "they are hidden too (or x.filesystem.strictHide is set)");
         if (at->exists && !at->is_directory)
             inodes[ni++] = (struct file_rule_inode){ at->device, at->inode, at->rule };
     }
@@ -491,9 +493,50 @@ static int compile_patterns(struct plan *p, struct err *e)
         patterns[k] = p->later_read.items[i].pattern;
         names[k] = p->later_read.items[i].rule;
     }
+    p->rules.read_deny_patterns = patterns + p->later_write.count;
+    p->rules.read_deny_pattern_rules = names + p->later_write.count;
+    p->rules.read_deny_pattern_count = p->later_read.count;
     p->rules.write_deny_patterns = patterns;
     p->rules.write_deny_pattern_rules = names;
     p->rules.write_deny_pattern_count = k;
+    return 0;
+}
+
+/* What file_rules_judge_read needs: the state that the mounts show, as paths. */
+static int compile_reads(struct plan *p, struct err *e)
+{
+    struct file_rule_path *hides = rule_paths(p, p->mount_count);
+    struct file_rule_path *opens = rule_paths(p, p->mount_count + p->allow_read.count);
+    struct file_rule_inode *inodes =
+        arena_get(&p->arena, (p->deny_read.count + 1) * sizeof *inodes);
+    if (!hides || !opens || !inodes)
+        return err_set(e, E_BUSY, 0, "too many paths");
+    size_t nh = 0, no = 0, ni = 0;
+    for (size_t i = 0; i < p->mount_count; i++) {
+        const struct plan_mount *m = &p->mounts[i];
+        if (m->kind == MOUNT_HIDE_DIRECTORY || m->kind == MOUNT_HIDE_FILE)
+            hides[nh++] = (struct file_rule_path){ m->path, m->rule };
+        else if (m->kind == MOUNT_REOPEN || m->kind == MOUNT_BIND)
+            opens[no++] = (struct file_rule_path){ m->path, m->rule };
+    }
+    for (size_t i = 0; i < p->allow_read.count; i++)
+        if (p->allow_read.items[i].exists)
+            opens[no++] =
+                (struct file_rule_path){ p->allow_read.items[i].path, p->allow_read.items[i].rule };
+    p->rules.read_hides = hides;
+    p->rules.read_hide_count = nh;
+    p->rules.read_opens = opens;
+    p->rules.read_open_count = no;
+    for (size_t i = 0; i < p->deny_read.count; i++) {
+        const struct place *at = &p->deny_read.items[i];
+        const struct file_facts none = { 0 };
+        /* What is opened again is no secret under its other names either. */
+        if (at->exists &&
+            file_rules_judge_read(&p->rules, str_of(at->path), &none).kind == FILE_DENIED)
+            inodes[ni++] = (struct file_rule_inode){ at->device, at->inode, at->rule };
+    }
+    p->rules.hidden_inodes = inodes;
+    p->rules.hidden_inode_count = ni;
     return 0;
 }
 
@@ -572,7 +615,7 @@ int marks_compile(struct plan *p, const struct plan_request *r, struct err *e)
     p->rules.mandatory_off = s->mandatory_off.items;
     p->rules.mandatory_off_count = s->mandatory_off.count;
     if (compile_write_roots(p, e) < 0 || compile_denies(p, r, e) < 0 ||
-        compile_patterns(p, e) < 0 || compile_private_roots(p, e) < 0)
+        compile_patterns(p, e) < 0 || compile_private_roots(p, e) < 0 || compile_reads(p, e) < 0)
         return -1;
     if (compile_sockets(p, r, &s->unix_sockets, &p->unix_connect, &p->unix_connect_count, e) < 0)
         return -1;

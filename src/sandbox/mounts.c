@@ -52,19 +52,28 @@ static int attach(int tree, const char *path, struct err *e)
     return 0;
 }
 
-/* Lays the stash's `name` over `path`; nothing to do when there is no such path. */
+/* Lays the stash's `name` over `path`; nothing to do when there is no such path. What the host replaces
+ * between our look and the mount is looked at anew. */
 static int cover_from(int stash, const char *name, const char *path, struct err *e)
 {
-    AUTO_FD onto = path_open(path);
-    if (onto < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
-                   ? 0
-                   : fail(e, "hide", path);
-    AUTO_FD tree = tree_copy_at(stash, name);
-    if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN, false) < 0 ||
-        tree_attach(tree, onto) < 0)
-        return fail(e, "hide", path);
-    return 0;
+    enum { ATTEMPTS = 1000 };
+    AUTO_FD tree = -1;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        AUTO_FD onto = path_open(path);
+        if (onto < 0)
+            return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
+                       ? 0
+                       : fail(e, "hide", path);
+        if (tree < 0)
+            tree = tree_copy_at(stash, name);
+        if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN, false) < 0)
+            break;
+        if (tree_attach(tree, onto) == 0)
+            return 0;
+        if (errno != ENOENT)
+            break;
+    }
+    return fail(e, "hide", path);
 }
 
 static int cover(const struct build *b, const char *name, const char *path, struct err *e)

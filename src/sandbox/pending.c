@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -58,6 +59,22 @@ int pending_add(struct pending *model, uint32_t events)
         finish(w, p, os);
     }
     return REQUEST_ANSWERED;
+}
+
+size_t pending_wake(struct warden *w, dev_t device, ino_t inode, int access_mode)
+{
+    size_t woken = 0;
+    for (struct pending *p = w->pending, *next; p; p = next) {
+        next = p->next;
+        if (p->inode != inode || p->device != device || (p->flags & O_ACCMODE) != access_mode)
+            continue;
+        int result = notify_is_valid(&p->q.call) ? p->attempt(p) : REQUEST_ANSWERED;
+        if (result == PENDING_AGAIN)
+            continue;
+        finish(w, p, result);
+        woken++;
+    }
+    return woken;
 }
 
 int pending_run(struct warden *w)

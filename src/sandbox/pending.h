@@ -16,6 +16,8 @@ struct pending {
     struct pending *next;
     int object;                       /* owned: what is to be opened or connected to; -1 = none */
     int flags;                        /* of the open, or of the socket */
+    dev_t device;                     /* of a fifo */
+    ino_t inode;
     int64_t next_try, wait, deadline; /* monotonic ns; next_try 0 = waits for source.fd only */
     /* Tries; what the caller is to be told, REQUEST_ANSWERED, or PENDING_AGAIN. */
     int (*attempt)(struct pending *p);
@@ -27,6 +29,10 @@ struct pending {
  * (events not 0). Takes over `fd` and `object`. The caller of this function returns what it returns:
  * REQUEST_ANSWERED, or an errno when there are too many. */
 int pending_add(struct pending *model, uint32_t events);
+
+/* Somebody has come to the other end of a fifo: tries those that wait for it, to read (O_RDONLY) or to
+ * write (O_WRONLY). Returns how many of them wait no longer. */
+size_t pending_wake(struct warden *w, dev_t device, ino_t inode, int access_mode);
 
 /* Tries what is due. Returns the milliseconds until the next try, -1 for none. */
 int pending_run(struct warden *w);

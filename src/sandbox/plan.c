@@ -270,6 +270,7 @@ static void plan_seccomp(struct plan *p)
         .nested_user_namespaces = s->nested_user_namespaces,
         .no_setid = s->no_setid,
         .notify = true,
+        .every_open = s->strict_hide && !s->filesystem_disabled,
         .allow = s->seccomp_allow.count ? s->seccomp_allow.items : NULL,
         .deny = s->seccomp_deny.count ? s->seccomp_deny.items : NULL,
     };
@@ -282,7 +283,6 @@ static int refuse_unsupported(const struct settings *s, struct err *e)
         bool asked;
         const char *key;
     } keys[] = {
-        { s->strict_hide, "x.filesystem.strictHide" },
         { s->ask_files, "x.ask.files" },
         { s->limits.use_systemd, "x.limits.useSystemd" },
     };

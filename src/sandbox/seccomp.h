@@ -22,6 +22,7 @@ struct seccomp_choice {
     bool nested_user_namespaces; /* allowNestedUserNamespaces: CLONE_NEWUSER and friends are let through */
     bool no_setid;               /* refuse set-id bits */
     bool notify;                 /* false only with filesystem.disabled and all unix sockets allowed, or --disable-layer */
+    bool every_open;             /* opens that only read are judged as well (strictHide); with notify */
     bool without_namespaces;     /* see flat.h; compiled at start */
     const char *const *allow, *const *deny; /* NULL-terminated names, or NULL */
 };

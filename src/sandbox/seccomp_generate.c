@@ -25,8 +25,9 @@ int main(int argc, char **argv)
     }
     fprintf(out, "#include \"sandbox/seccomp_rules.h\"\n\n");
     for (unsigned i = 0; i < SECCOMP_BUILT; i++) {
-        struct seccomp_choice choice = { .preset = (int)(i / 8),
-                                         .nested_user_namespaces = i & 4,
+        struct seccomp_choice choice = { .preset = (int)(i / 16),
+                                         .nested_user_namespaces = i & 8,
+                                         .every_open = i & 4,
                                          .no_setid = i & 2,
                                          .notify = i & 1 };
         struct sock_filter *filter;

@@ -311,6 +311,12 @@ static void add_opens(struct rules *r)
         unsigned flags;
     } opens[] = { { "open", 1 }, { "openat", 2 } };
     for (size_t i = 0; i < 2; i++) {
+        if (r->choice->notify && r->choice->every_open) {
+            /* What O_PATH gives cannot be read before it is opened again. */
+            add(r, SCMP_ACT_NOTIFY, opens[i].name, 1,
+                (struct scmp_arg_cmp[]){ masked(opens[i].flags, O_PATH, 0) });
+            continue;
+        }
         /* With O_PATH none of these flags counts. */
         for (uint32_t bit = 1; r->choice->notify && bit <= CHANGES; bit <<= 1)
             if (CHANGES & bit)

@@ -22,11 +22,12 @@ struct seccomp_built {
     const struct sock_filter *filter;
     unsigned short count;
 };
-enum { SECCOMP_BUILT = SECCOMP_PRESETS * 8 };
+enum { SECCOMP_BUILT = SECCOMP_PRESETS * 16 };
 extern const struct seccomp_built seccomp_built[SECCOMP_BUILT];
 
 /* The choice's place in seccomp_built; allow and deny do not count. */
 static inline unsigned seccomp_built_index(const struct seccomp_choice *c)
 {
-    return ((unsigned)c->preset * 2 + c->nested_user_namespaces) * 4 + c->no_setid * 2u + c->notify;
+    return ((unsigned)c->preset * 2 + c->nested_user_namespaces) * 8 + c->every_open * 4u +
+           c->no_setid * 2u + c->notify;
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 struct spawner {
     const struct spawner_setup *setup;
@@ -153,6 +154,12 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         err_set(&e, E_SANDBOX, errno, "close the warden to inspection");
         fail(&s, &e);
     }
+    struct stat covers = { 0 }, scratch = { 0 };
+    if (p->seccomp.every_open && !p->flat && !p->disabled_layers[LAYER_MOUNT] &&
+        (stat("/dev", &covers) < 0 || stat("/dev/shm", &scratch) < 0)) {
+        err_set(&e, E_SANDBOX, errno, "look at /dev");
+        fail(&s, &e);
+    }
     static const struct landlock_wants unix_rights = { .files = LL_RESOLVE_UNIX };
     struct warden_options options = {
         .rules = &p->rules,
@@ -169,6 +176,8 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .proxy_ports = { p->http_port, p->socks_port },
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,
+        .judge_reads = p->seccomp.every_open,
+        .own_devices = { covers.st_dev, scratch.st_dev },
         .nested_user_namespaces = p->settings->nested_user_namespaces,
         .no_setid = p->settings->no_setid,
         .report = setup->report,

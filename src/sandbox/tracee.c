@@ -171,13 +171,42 @@ int tracee_terminal(struct request *q, char path[64])
     return 0;
 }
 
-bool tracee_may_use_proc(struct request *q, struct str path)
+enum proc_owner tracee_proc_owner(struct request *q, struct str path)
 {
+    if (str_eq(path, STR("/proc")))
+        return PROC_OWN;
     if (!str_starts(path, STR("/proc/")))
-        return false; /* another proc file system: its numbers mean other processes */
+        return PROC_FOREIGN;
     struct str rest = str_skip(path, 6), first;
     uint64_t pid;
     if (!str_cut(&rest, '/', &first) || !str_to_u64(first, &pid))
-        return true;
-    return pid == (uint64_t)q->call.tid || pid == (uint64_t)tracee_tgid(q);
+        return PROC_OWN;
+    return pid == (uint64_t)q->call.tid || pid == (uint64_t)tracee_tgid(q) ? PROC_OWN : PROC_OTHER;
+}
+
+bool tracee_may_use_proc(struct request *q, struct str path)
+{
+    return tracee_proc_owner(q, path) == PROC_OWN;
+}
+
+static pid_t parent_of(struct request *q, pid_t pid)
+{
+    char path[32], text[512];
+    int parent;
+    snprintf(path, sizeof path, "%d/stat", pid);
+    AUTO_FD fd = openat(q->w->proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    const char *at = strrchr(text, ')');
+    return at && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+bool tracee_is_ancestor(struct request *q, pid_t of)
+{
+    enum { GENERATIONS = 64 };
+    pid_t ours = tracee_tgid(q);
+    for (int i = 0; i < GENERATIONS && of > 1; i++)
+        if ((of = parent_of(q, of)) == ours)
+            return ours != 0;
+    return false;
 }

@@ -40,6 +40,18 @@ int tracee_terminal(struct request *q, char path[64]);
 /* True when the caller is still waiting, so that everything read until now was its own. */
 bool tracee_is_there(struct request *q);
 
-/* May the caller have what stands at `path` in a proc file system opened by us? Only what is its own,
- * or about no process at all: we may look into processes that it must not touch, ourselves first. */
+/* Whose is what stands at `path` in a proc file system opened by us? */
+enum proc_owner {
+    PROC_OWN,     /* the caller's own, or about no process at all */
+    PROC_OTHER,   /* another process's */
+    PROC_FOREIGN, /* of another proc file system: its numbers mean other processes */
+};
+enum proc_owner tracee_proc_owner(struct request *q, struct str path);
+
+/* May the caller have it? Only what is PROC_OWN: we may look into processes that it must not touch,
+ * ourselves first. */
 bool tracee_may_use_proc(struct request *q, struct str path);
+
+/* Does the process come from the caller, as a child or a child's child? What the kernel lets a process see
+ * of another depends on more than we can ask for; of its descendants it may see all. */
+bool tracee_is_ancestor(struct request *q, pid_t of);

@@ -61,6 +61,11 @@ struct warden_options {
     /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
     const char *covered;
     int covered_fd;
+    /* Every open comes here, and those that only read are judged too (x.filesystem.strictHide,
+     * x.ask.files). What lies on one of our own file systems is left to its modes: covers of hidden
+     * places, private directories. 0 = none. */
+    bool judge_reads;
+    dev_t own_devices[2];
     bool nested_user_namespaces; /* the command may have changed its root */
     bool no_setid;               /* strip nothing: refuse modes with set-id bits */
     int report;                  /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */

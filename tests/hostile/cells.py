@@ -150,12 +150,8 @@ class Cell:
         return self.write(f"etc/settings-{self.settings_count}.json", text)
 
     def strict_hide(self, **parts):
-        """Settings with x.filesystem.strictHide; skips the test where this version says that it has none."""
-        settings = self.settings(x={"filesystem": {"strictHide": True}}, **parts)
-        done = self.run("/bin/true", settings=settings)
-        if done.code == 1 and "strictHide" in done.err and "not supported" in done.err:
-            pytest.skip("this version refuses x.filesystem.strictHide instead of doing it")
-        return settings
+        """Settings with x.filesystem.strictHide."""
+        return self.settings(x={"filesystem": {"strictHide": True}}, **parts)
 
     # Runs
 

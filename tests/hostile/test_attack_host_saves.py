@@ -312,6 +312,44 @@ def test_strict_hide_leaves_no_moment_after_a_save(cell, save):
 
 
 @pytest.mark.threat("T36")
+@pytest.mark.guards("mount", "landlock")
+def test_strict_hide_in_a_loop_of_saves(cell):
+    """The host saves without a pause while the command tries every way to open, again and again."""
+    secret = cell.write("ws/.env", SECRET)
+    cell.mkdir("ws/scratch")
+    shell = cell.shell(settings=cell.strict_hide(deny_read=[secret]))
+    ending = threading.Event()
+
+    def saves():
+        while not ending.is_set():
+            save_by_rename(secret, SECRET)
+
+    saver = threading.Thread(target=saves)
+    saver.start()
+    try:
+        for _ in range(3):
+            shell.attack("read", secret, SECRET, cell.ws / "scratch")
+        done = shell("exec 5<.; i=0; while [ $i -lt 200 ]; do cat .env /proc/self/cwd/.env /proc/self/fd/5/.env "
+                     "2>/dev/null; i=$((i+1)); done")
+    finally:
+        ending.set()
+        saver.join()
+    assert SECRET not in done.out
+    shell.close()
+
+
+@pytest.mark.threat("T36")
+def test_strict_hide_of_a_directory_that_the_host_replaces(cell):
+    cell.write("ws/private/key", SECRET)
+    shell = cell.shell(settings=cell.strict_hide(deny_read=[cell.ws / "private"]))
+    for turn in range(3):
+        os.rename(cell.ws / "private", cell.ws / f"old{turn}")
+        cell.write("ws/private/key", SECRET)
+        assert SECRET not in shell("cat private/key; cat private/*; cat /proc/self/cwd/private/key").out
+    shell.close()
+
+
+@pytest.mark.threat("T36")
 def test_git_config_of_the_host_does_not_open_the_file(cell):
     cell.repository()
     cell.mkdir("ws/scratch")

@@ -490,6 +490,107 @@ static void very_long_paths_are_judged_too(void **state)
     assert_int_equal(judge(&plain, path, FILE_CREATE).kind, FILE_ONLY_GITFILE);
 }
 
+static void reads_are_judged_as_the_mounts_show_them(void **state)
+{
+    struct arena arena;
+    struct path_pattern *p;
+    struct err e;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(path_pattern_compile(&arena, STR("/w/**/.env"), &p, &e), 0);
+    const struct path_pattern *const patterns[] = { p };
+    static const char *const pattern_rules[] = { "filesystem.denyRead[9]" };
+    static const struct file_rule_path denies[] = { { "/home", "filesystem.denyRead[0]" },
+                                                    { "/w/in/secret", "filesystem.denyRead[1]" },
+                                                    { "/u", FILE_RULE_HIDE_HOME },
+                                                    { "/u/.ssh", "filesystem.denyRead[2]" } };
+    static const struct file_rule_path hides[] = { { "/w/gone", "filesystem.denyRead[3]" } };
+    static const struct file_rule_path opens[] = { { "/home/me/src", "filesystem.allowRead[0]" },
+                                                   { "/w/pub/.env", "filesystem.allowRead[1]" } };
+    static const struct file_rule_path private[] = { { "/w/gone", "filesystem.denyRead[3]" },
+                                                     { "/home/tmp", "built-in TMPDIR" } };
+    static const struct file_rule_inode inodes[] = { { 7, 42, "filesystem.denyRead[4]" } };
+    const struct file_rules r = { .write_roots = work,
+                                  .write_root_count = 1,
+                                  .read_denies = denies,
+                                  .read_deny_count = 4,
+                                  .read_hides = hides,
+                                  .read_hide_count = 1,
+                                  .read_opens = opens,
+                                  .read_open_count = 2,
+                                  .private_roots = private,
+                                  .private_root_count = 2,
+                                  .read_deny_patterns = patterns,
+                                  .read_deny_pattern_rules = pattern_rules,
+                                  .read_deny_pattern_count = 1,
+                                  .hidden_inodes = inodes,
+                                  .hidden_inode_count = 1 };
+    static const struct {
+        const char *path, *rule; /* NULL: may be read */
+        bool askable;
+        ino_t inode;
+    } rows[] = {
+        { "/etc/passwd", NULL, false, 1 },
+        { "/home", "filesystem.denyRead[0]", false, 1 },
+        { "/home/you/x", "filesystem.denyRead[0]", false, 1 },
+        { "/HOME/you/x", "filesystem.denyRead[0]", false, 1 },
+        { "/homer", NULL, false, 1 },
+        { "/home/me/src", NULL, false, 1 },
+        { "/home/me/src/a/b", NULL, false, 1 },
+        { "/home/me/srcs", "filesystem.denyRead[0]", false, 1 },
+        { "/home/tmp/x", NULL, false, 1 },
+        { "/w/in/secret", "filesystem.denyRead[1]", false, 1 },
+        { "/w/gone/x", "filesystem.denyRead[3]", false, 1 }, /* private, but the host's by now */
+        { "/w/a/.env", "filesystem.denyRead[9]", false, 1 },
+        { "/w/a/.env/x", "filesystem.denyRead[9]", false, 1 },
+        { "/w/pub/.env", NULL, false, 1 },
+        { "/etc/alias", "filesystem.denyRead[4]", false, 42 },
+        { "/u/.cargo/config", FILE_RULE_HIDE_HOME, true, 1 },
+        { "/u/.ssh/id", "filesystem.denyRead[2]", false, 1 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct file_facts facts = { .device = 7, .inode = rows[i].inode };
+        struct file_verdict v = file_rules_judge_read(&r, str_of(rows[i].path), &facts);
+        assert_int_equal(v.kind, rows[i].rule ? FILE_DENIED : FILE_ALLOWED);
+        assert_int_equal(v.askable, rows[i].askable);
+        if (rows[i].rule)
+            assert_string_equal(v.rule, rows[i].rule);
+    }
+    arena_release(&arena);
+}
+
+static void a_person_may_be_asked_only_about_what_nothing_denies(void **state)
+{
+    static const struct file_rule_path write_denies[] = { { "/etc/no",
+                                                            "filesystem.denyWrite[0]" } };
+    static const struct file_rule_path read_denies[] = { { "/etc/hid", "filesystem.denyRead[0]" } };
+    const struct file_rules r = { .write_roots = work,
+                                  .write_root_count = 1,
+                                  .write_denies = write_denies,
+                                  .write_deny_count = 1,
+                                  .read_denies = read_denies,
+                                  .read_deny_count = 1 };
+    static const char *const never[] = { "/etc/no",
+                                         "/etc/no/x",
+                                         "/etc/hid/x",
+                                         "/etc/.bashrc",
+                                         "/h/.profile",
+                                         "/x/.git/hooks/pre-commit",
+                                         "/x/.git/config",
+                                         "/x/.git",
+                                         "/x/commondir",
+                                         "/w/.bashrc",
+                                         "/x/.github/workflows/ci.yml" };
+    assert_true(judge(&r, "/etc/motd", FILE_WRITE).askable);
+    assert_true(judge(&r, "/etc/new", FILE_CREATE).askable);
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
+        assert_false(judge(&r, never[i], FILE_WRITE).askable);
+        assert_false(judge(&r, never[i], FILE_CREATE).askable);
+    }
+    assert_false(judge(&r, "/w/x", FILE_WRITE).askable);
+    for (int operation = FILE_MKDIR; operation < N_OPERATIONS; operation++)
+        assert_false(judge(&r, "/etc/motd", (enum file_operation)operation).askable);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +618,8 @@ int main(void)
         cmocka_unit_test(devices_and_proc_may_be_written_but_nothing_made_there),
         cmocka_unit_test(with_the_rules_disabled_everything_is_allowed),
         cmocka_unit_test(very_long_paths_are_judged_too),
+        cmocka_unit_test(reads_are_judged_as_the_mounts_show_them),
+        cmocka_unit_test(a_person_may_be_asked_only_about_what_nothing_denies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

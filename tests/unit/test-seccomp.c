@@ -96,6 +96,24 @@ static void every_choice_has_its_program(void **state)
     }
 }
 
+static void an_open_that_only_reads_is_judged_when_every_open_is(void **state)
+{
+    struct seccomp_choice every = usual;
+    every.every_open = true;
+    for (int preset = 0; preset < SECCOMP_PRESETS; preset++) {
+        every.preset = preset;
+        assert_int_equal(ask(&usual, SYS_openat, 0, 0, O_RDONLY | O_CLOEXEC), SECCOMP_RET_ALLOW);
+        assert_int_equal(ask(&every, SYS_openat, 0, 0, O_RDONLY | O_CLOEXEC),
+                         SECCOMP_RET_USER_NOTIF);
+        assert_int_equal(ask(&every, SYS_openat, 0, 0, O_WRONLY), SECCOMP_RET_USER_NOTIF);
+        assert_int_equal(ask(&every, SYS_openat, 0, 0, O_PATH | O_DIRECTORY), SECCOMP_RET_ALLOW);
+#ifdef SYS_open
+        assert_int_equal(ask(&every, SYS_open, 0, O_RDONLY, 0), SECCOMP_RET_USER_NOTIF);
+        assert_int_equal(ask(&every, SYS_open, 0, O_PATH, 0), SECCOMP_RET_ALLOW);
+#endif
+    }
+}
+
 static void foreign_calls_kill(void **state)
 {
     struct seccomp_program p;
@@ -407,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_choice_has_its_program),
+        cmocka_unit_test(an_open_that_only_reads_is_judged_when_every_open_is),
         cmocka_unit_test(foreign_calls_kill),
         cmocka_unit_test(calls_that_are_not_known_do_not_exist),
         cmocka_unit_test(the_presets_refuse_what_the_contract_says),

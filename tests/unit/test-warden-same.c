@@ -79,6 +79,64 @@ static const char *const paths[] = {
 
 enum { PATHS = sizeof paths / sizeof *paths };
 
+/* Only read, because nothing may change there. */
+static const char *const read_paths[] = {
+    "/proc",
+    "/proc/",
+    "/proc/self",
+    "/proc/self/",
+    "/proc/self/status",
+    "/proc/thread-self/comm",
+    "/proc/self/fd",
+    "/proc/self/fd/3",
+    "/proc/self/fd/3/",
+    "/proc/self/fd/100",
+    "/proc/self/fdinfo/3",
+    "/proc/self/exe",
+    "/proc/self/cwd",
+    "/proc/self/root/proc/self/stat",
+    "/proc/self/maps",
+    "/proc/self/mem",
+    "/proc/self/environ",
+    "/proc/self/mounts",
+    "/proc/self/task",
+    "/proc/self/ns/net",
+    "/proc/mounts",
+    "/proc/net/dev",
+    "/proc/meminfo",
+    "/proc/sys/kernel/ostype",
+    "/proc/2147483646/stat",
+    "/proc/self/nothing",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/tty",
+    "/dev/fd/3",
+    "/dev/stdin",
+    "/dev/ptmx",
+    "/usr/lib",
+    "/lib/../bin/sh",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/root",
+};
+
+enum { READ_PATHS = sizeof read_paths / sizeof *read_paths };
+
+static const int read_flags[] = {
+    O_RDONLY,
+    O_RDONLY | O_CLOEXEC,
+    O_RDONLY | O_DIRECTORY,
+    O_RDONLY | O_NOFOLLOW,
+    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    O_RDONLY | O_NONBLOCK,
+    O_RDONLY | O_NOATIME,
+    O_RDONLY | O_EXCL,
+    O_PATH,
+    O_PATH | O_DIRECTORY,
+};
+
+enum { READS = sizeof read_flags / sizeof *read_flags };
+
 struct trial {
     const char *path;
     FILE *log;
@@ -206,8 +264,11 @@ static void try_open(const struct trial *t, int flags, mode_t mode)
     note(t, " %o %d", st.st_mode,
          fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH | O_DIRECT));
     note(t, " %d", fcntl(fd, F_GETFD));
+    char byte;
     if (S_ISREG(st.st_mode))
-        note(t, " %zd", write(fd, "w", 1));
+        note(t, " %zd %zd", write(fd, "w", 1), read(fd, &byte, 1));
+    if (S_ISDIR(st.st_mode))
+        note(t, " %d", syscall(SYS_getdents64, fd, &byte, 1) < 0 ? errno : 0);
     close(fd);
 }
 
@@ -393,6 +454,17 @@ static int try_everything(void *ctx)
     int dir = open(".", O_RDONLY | O_DIRECTORY);
     CHECK(dup2(dir, 3) == 3);
     syscall(SYS_close_range, 4, 99, 0);
+    for (size_t p = 0; p < j->paths + READ_PATHS; p++)
+        for (int f = 0; f < READS; f++) {
+            prepare(&t);
+            t.path = p < j->paths ? paths[p] : read_paths[p - j->paths];
+            note(&t, "[%s] read %d: ", t.path, f);
+            bool fifo = strcmp(t.path, "fifo") == 0;
+            if (strcmp(t.path, "/dev/tty") == 0 && (read_flags[f] & O_NOATIME))
+                continue; /* wrong in two ways, and which is said first does not matter */
+            try_open(&t, read_flags[f] | (fifo ? O_NONBLOCK : 0), 0);
+            note(&t, "\n");
+        }
     for (size_t p = 0; p < j->paths; p++)
         for (int o = 0; o < OPENS + OTHERS; o++) {
             t.path = paths[p];
@@ -432,7 +504,7 @@ static int differences(char *bare, char *warded)
     return n;
 }
 
-static void compare(bool as_nobody, mode_t mask, size_t count)
+static void compare(bool as_nobody, bool judge_reads, mode_t mask, size_t count)
 {
     char directory[] = "/dev/shm/warden-same-XXXXXX";
     CHECK(mkdtemp(directory));
@@ -442,6 +514,7 @@ static void compare(bool as_nobody, mode_t mask, size_t count)
     struct ward w;
     ward_init(&w, &root);
     w.as_nobody = as_nobody;
+    w.options.judge_reads = judge_reads;
     w.bare = true;
     char *bare = log_of(&w, directory, mask, count);
     w.bare = false;
@@ -454,19 +527,31 @@ static void compare(bool as_nobody, mode_t mask, size_t count)
 
 static void every_call_gives_what_the_kernel_gives(void **state)
 {
-    compare(false, 022, PATHS);
+    compare(false, false, 022, PATHS);
 }
 
 static void the_umask_is_the_callers(void **state)
 {
-    compare(false, 077, 12);
+    compare(false, false, 077, 12);
 }
 
 static void the_same_for_an_unprivileged_user(void **state)
 {
     if (geteuid() != 0)
         skip();
-    compare(true, 002, PATHS);
+    compare(true, false, 002, PATHS);
+}
+
+static void the_same_when_every_open_is_judged(void **state)
+{
+    compare(false, true, 022, PATHS);
+}
+
+static void the_same_when_every_open_of_an_unprivileged_user_is_judged(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    compare(true, true, 002, PATHS);
 }
 
 int main(void)
@@ -475,6 +560,8 @@ int main(void)
         cmocka_unit_test(every_call_gives_what_the_kernel_gives),
         cmocka_unit_test(the_umask_is_the_callers),
         cmocka_unit_test(the_same_for_an_unprivileged_user),
+        cmocka_unit_test(the_same_when_every_open_is_judged),
+        cmocka_unit_test(the_same_when_every_open_of_an_unprivileged_user_is_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

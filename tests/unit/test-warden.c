@@ -724,6 +724,33 @@ static void standard_output_may_be_opened_again(void **state)
     inside("echo x >/dev/null; echo y | cat >/dev/null; (echo p >/dev/stdout) | grep -q p");
 }
 
+static int truncate_by_reading(void *ctx)
+{
+    struct stat st;
+    /* 8 is open for reading and writing, 9 for reading only; both on a file outside the write roots. */
+    WANT_ERRNO(open("/proc/self/fd/9", O_RDONLY | O_TRUNC), EACCES);
+    WANT_ERRNO(open("/dev/fd/9", O_RDONLY | O_TRUNC), EACCES);
+    WANT(fstat(9, &st) == 0 && st.st_size == 7);
+    int fd = open("/proc/self/fd/8", O_RDONLY | O_TRUNC);
+    WANT(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0);
+    return 0;
+}
+
+static void a_descriptor_opened_again_is_truncated_or_refused(void **state)
+{
+    char outside[] = "/dev/shm/warden-trunc-XXXXXX";
+    int fd = mkstemp(outside);
+    assert_true(fd >= 0 && write(fd, "content", 7) == 7);
+    int reads = open(outside, O_RDONLY);
+    assert_true(reads >= 0 && dup2(fd, 8) == 8 && dup2(reads, 9) == 9);
+    inside_work(truncate_by_reading, NULL);
+    close(8);
+    close(9);
+    close(reads);
+    close(fd);
+    unlink(outside);
+}
+
 static int in_chroot(void *ctx)
 {
     WANT(chdir(box) == 0 && mkdir("j", 0755) == 0 && mkdir("j/d", 0755) == 0);
@@ -815,6 +842,7 @@ int main(void)
         CLAIM(no_file_is_left_when_there_is_no_descriptor),
         CLAIM(dev_tty_is_the_callers_terminal),
         CLAIM(standard_output_may_be_opened_again),
+        CLAIM(a_descriptor_opened_again_is_truncated_or_refused),
         CLAIM(a_changed_root_is_the_callers_root),
         CLAIM(a_nested_user_namespace_can_be_given_its_maps),
         CLAIM(packages_of_any_kind_can_be_unpacked_and_moved),

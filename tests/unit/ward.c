@@ -101,6 +101,7 @@ static _Noreturn void work_behind(struct ward *w, int socket, int (*work)(void *
     struct seccomp_choice choice = { .preset = w->preset,
                                      .nested_user_namespaces = w->options.nested_user_namespaces,
                                      .no_setid = w->options.no_setid,
+                                     .every_open = w->options.judge_reads,
                                      .notify = true };
     struct seccomp_program program;
     struct err e;
