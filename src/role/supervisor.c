@@ -417,14 +417,12 @@ static int exit_status(const struct supervisor *s)
     return status;
 }
 
-static void record_limits(struct supervisor *s)
+static void record_limits(struct supervisor *s, const struct cgroup_usage *usage)
 {
-    struct cgroup_usage usage = { 0 };
-    cgroup_usage(&s->launch.cgroup, &usage);
-    if (usage.oom_kills)
-        record_limit(&s->record, "memory", usage.oom_kills);
-    if (usage.pids_refused)
-        record_limit(&s->record, "pids", usage.pids_refused);
+    if (usage->oom_kills)
+        record_limit(&s->record, "memory", usage->oom_kills);
+    if (usage->pids_refused)
+        record_limit(&s->record, "pids", usage->pids_refused);
 }
 
 /* What the command said it could not do: not found, not executable, or a layer that could not be
@@ -466,9 +464,9 @@ static int finish(struct supervisor *s, struct err *e)
         read_reports(s);
     egress_process_finish(&s->proxy, take_frame, s);
     int result = explain_failure(s, &status, e);
-    record_limits(s);
     struct cgroup_usage usage = { 0 };
     cgroup_usage(&s->launch.cgroup, &usage);
+    record_limits(s, &usage);
     launch_end(&s->launch);
     record_end(&s->record, status, &s->usage, usage.memory_peak);
     if (s->pty)
@@ -567,13 +565,7 @@ int supervise(const struct supervision *asked, struct err *e)
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
     const struct plan *p = asked->plan;
     s.launch = (struct launch){
-        .pidfd = -1,
-        .boss = -1,
-        .orders = -1,
-        .report = -1,
-        .failure = -1,
-        .pty = -1,
-        .control = { -1, -1 },
+        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
     };
     egress_process_init(&s.proxy);
     ports_init(&s.ports);

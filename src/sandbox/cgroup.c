@@ -343,23 +343,15 @@ static bool wants_cpu(const struct cgroup_limits *l)
     return l->cpu_percent != UINT64_MAX || (l->cpu_weight && l->cpu_weight != 100);
 }
 
-static const char *base_of_v2(void)
-{
-    return is_cgroup2(CGROUP_ROOT)      ? CGROUP_ROOT
-           : is_cgroup2(CGROUP_UNIFIED) ? CGROUP_UNIFIED
-                                        : NULL;
-}
-
 int cgroup_begin(struct cgroup *c, const char *name, struct err *e)
 {
     CHECK(str_starts(str_of(name), STR(CGROUP_PREFIX)) && !strchr(name, '/'));
     *c = (struct cgroup){ 0 };
     snprintf(c->name, sizeof c->name, "%s", name);
     char own[TEXT_MAX];
-    const char *v2 = base_of_v2();
-    if (!v2 || !read_text("/proc/self/cgroup", own))
+    if (!is_cgroup2(CGROUP_ROOT) || !read_text("/proc/self/cgroup", own))
         return 0;
-    if (make_v2(c, v2, str_of(own), e) == 0)
+    if (make_v2(c, CGROUP_ROOT, str_of(own), e) == 0)
         return 0;
     cgroup_remove(c);
     return -1;
@@ -371,14 +363,20 @@ static int make_rest(struct cgroup *c, const struct cgroup_limits *limits, struc
     if (!read_text("/proc/self/cgroup", own))
         return 0; /* no control groups in this kernel: the flags say so */
     struct str lines = str_of(own);
+    /* In a mixed tree the v2 half rarely has controllers: it is not worth a wait before the clone. */
+    if (!c->v2 && is_cgroup2(CGROUP_UNIFIED) && make_v2(c, CGROUP_UNIFIED, lines, e) < 0)
+        return -1;
     if ((!c->memory && make_v1(c, "memory", lines, &c->memory, e) < 0) ||
         (!c->pids && make_v1(c, "pids", lines, &c->pids, e) < 0))
         return -1;
     /* A group that nobody asked for would only cost start time. */
     if (!c->cpu && wants_cpu(limits) && make_v1(c, "cpu", lines, &c->cpu, e) < 0)
         return -1;
-    const char *v2 = c->dirs[0] ? NULL : base_of_v2();
-    return v2 ? make_bare(c, v2, lines, e) : 0;
+    if (c->dirs[0])
+        return 0;
+    return is_cgroup2(CGROUP_ROOT)      ? make_bare(c, CGROUP_ROOT, lines, e)
+           : is_cgroup2(CGROUP_UNIFIED) ? make_bare(c, CGROUP_UNIFIED, lines, e)
+                                        : 0;
 }
 
 int cgroup_finish(struct cgroup *c, const struct cgroup_limits *limits, struct err *e)

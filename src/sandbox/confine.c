@@ -280,7 +280,7 @@ static int allow_queues(struct rules *r, struct err *e)
     return landlock_allow_path(r->ruleset, r->abi, root, LL_READ_FILE | LL_WRITE, e);
 }
 
-int confine_warden(const struct plan *p, int ruleset, struct err *e)
+int confine_allow_inside(const struct plan *p, int ruleset, struct err *e)
 {
     struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
@@ -291,9 +291,12 @@ int confine_warden(const struct plan *p, int ruleset, struct err *e)
         return -1;
     if (!p->flat && (allow(&r, "/proc", r.read, e) < 0 || allow_queues(&r, e) < 0))
         return -1;
-    if (allow_devices(&r, e) < 0)
-        return -1;
-    return landlock_enter(ruleset, e) < 0 ? err_while(e, "layer landlock") : 0;
+    return allow_devices(&r, e);
+}
+
+int confine_warden(int ruleset, struct err *e)
+{
+    return ruleset >= 0 && landlock_enter(ruleset, e) < 0 ? err_while(e, "layer landlock") : 0;
 }
 
 int confine_command(const struct plan *p, struct err *e)

@@ -22,9 +22,12 @@ int confine_open(const struct plan *p, int *ruleset, struct err *e);
  * on inodes and a rule for each sibling of a hidden path takes its time. */
 int confine_allow_host(const struct plan *p, int ruleset, struct err *e);
 
-/* Adds what exists only inside (devices, private directories) and puts the caller into the domain;
- * the mounts must be in place and no_new_privs set. */
-int confine_warden(const struct plan *p, int ruleset, struct err *e);
+/* Adds what exists only inside (devices, private directories), once the mounts are in place; the two may add
+ * at the same time. */
+int confine_allow_inside(const struct plan *p, int ruleset, struct err *e);
+
+/* Puts the caller, the warden, into the domain, once both have added theirs; no_new_privs must be set. */
+int confine_warden(int ruleset, struct err *e);
 
 /* Puts the caller into the inner domain. */
 int confine_command(const struct plan *p, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "sandbox/mount_calls.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -70,6 +71,13 @@ static void fold(const char *cwd, struct str path, struct buf *out)
     out->p[out->n] = '\0';
 }
 
+/* Whether no part of the path is a link: one look instead of one for each part. */
+static bool is_real(const char *path)
+{
+    AUTO_FD at = path_open(path);
+    return at >= 0;
+}
+
 /* The real path of the directory part of `path`; when a part of it is missing or cannot be entered,
  * the nearest that can, followed by the rest as it is written. *looked tells whether all of it could
  * be looked at. */
@@ -80,9 +88,10 @@ static void resolve_parent(const char *path, struct buf *out, bool *looked)
     *looked = true;
     for (ptrdiff_t end = str_last_index(whole, '/'); end >= 0;) {
         AUTO_FREE char *head = str_dup((struct str){ path, end ? (size_t)end : 1 });
-        if (realpath(head, real)) {
+        const char *found = is_real(head) ? head : realpath(head, real);
+        if (found) {
             buf_empty(out);
-            buf_add(out, str_eq(str_of(real), STR("/")) ? STR("") : str_of(real));
+            buf_add(out, str_eq(str_of(found), STR("/")) ? STR("") : str_of(found));
             buf_add(out, str_skip(whole, (size_t)end));
             return;
         }

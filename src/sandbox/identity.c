@@ -11,19 +11,18 @@ static void file_drop(FILE **file)
         fclose(*file);
 }
 
-/* Name and home of the first entry with this uid. False when the arena is full. */
-static bool read_entry(const char *passwd, uid_t uid, struct arena *a, const char **name,
-                       const char **home)
+/* The home of the first entry with this uid. False when the arena is full. */
+static bool read_entry(const char *passwd, uid_t uid, struct arena *a, const char **home)
 {
     CLEANUP(file_drop) FILE *in = fopen(passwd, "re");
     if (!in)
         return true;
     for (struct passwd *entry; (entry = fgetpwent(in)) != NULL;)
         if (entry->pw_uid == uid) {
-            *name = arena_dup(a, str_of(entry->pw_name));
-            if (entry->pw_dir && entry->pw_dir[0] == '/')
-                *home = arena_dup(a, str_of(entry->pw_dir));
-            return *name && (*home || !entry->pw_dir || entry->pw_dir[0] != '/');
+            if (!entry->pw_dir || entry->pw_dir[0] != '/')
+                return true;
+            *home = arena_dup(a, str_of(entry->pw_dir));
+            return *home != NULL;
         }
     return true;
 }
@@ -39,8 +38,6 @@ int identity_find_in(const char *passwd, uid_t uid, const char *home_variable, s
 {
     const char *home = NULL;
     *out = (struct identity){ .uid = uid };
-    if (!read_entry(passwd, uid, a, &out->name, &home))
-        return err_set(e, E_BUSY, 0, "the caller's passwd entry is too large");
     bool absolute = home_variable && home_variable[0] == '/';
     if (absolute) {
         out->homes[0] = arena_dup(a, str_of(home_variable));
@@ -50,6 +47,8 @@ int identity_find_in(const char *passwd, uid_t uid, const char *home_variable, s
         if (is_directory(home_variable))
             return 0;
     }
+    if (!read_entry(passwd, uid, a, &home))
+        return err_set(e, E_BUSY, 0, "the caller's passwd entry is too large");
     if (!home)
         return err_set(
             e, E_SANDBOX, 0,

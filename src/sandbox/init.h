@@ -36,7 +36,8 @@ int init_close_others(const struct init_setup *s, struct err *e);
 int init_make_terminal(const struct init_setup *s, const char *multiplexer, int *slave,
                        struct err *e);
 
-/* Waits until the control group is entered, then sets the limits that hold per process. */
+/* Says that the inside stands, moves into the control groups that the supervisor has made meanwhile, and
+ * sets the limits that hold per process. */
 int init_wait_to_enter(const struct init_setup *s, struct err *e);
 
 /* Tells the supervisor what could not be built, and ends. */

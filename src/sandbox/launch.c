@@ -176,8 +176,35 @@ static void take_degraded(struct launch *l, const struct boss_message *m)
              m->body);
 }
 
+static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
+{
+    const int room = (int)(sizeof l->degraded_why[0] - strlen(more) - 1);
+    l->degraded[layer] = true;
+    snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
+}
+
+/* While init mounts: the kernel takes some milliseconds for the rules. */
+static void redirect(struct launch *l, const struct plan *p, const int fds[2])
+{
+    CLEANUP(netns_control_drop) struct netns_control control = { fds[0], fds[1] };
+    struct err why;
+    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &control, &why) < 0)
+        degrade(l, LAYER_TRANSPARENT, why.text, "");
+    size_t kept = 0;
+    for (size_t i = 0; i < l->listener_count; i++) {
+        struct netns_listener *n = &l->listeners[i];
+        bool dns = n->kind == LISTENER_DNS_UDP || n->kind == LISTENER_DNS_TCP;
+        if (dns && !p->resolver)
+            fd_drop(&n->fd); /* nobody answers there: queries are refused at once */
+        else
+            l->listeners[kept++] = *n;
+    }
+    l->listener_count = kept;
+}
+
 /* One message while the inside is being built. 1 = go on, -1 = it failed. */
-static int take_building(struct launch *l, struct ports *ports, bool *ready, struct err *e)
+static int take_building(struct launch *l, const struct launch_request *r, bool *ready,
+                         struct err *e)
 {
     struct boss_message m;
     int fds[BOSS_FDS_MAX];
@@ -192,9 +219,9 @@ static int take_building(struct launch *l, struct ports *ports, bool *ready, str
         return 1;
     }
     if (m.kind == BOSS_PORTS)
-        return ports_take(ports, &m, fds, fd_count, e) < 0 ? -1 : 1;
+        return ports_take(r->ports, &m, fds, fd_count, e) < 0 ? -1 : 1;
     if (m.kind == BOSS_CONTROL && fd_count == 2) {
-        l->control = (struct netns_control){ fds[0], fds[1] };
+        redirect(l, r->plan, fds);
         return 1;
     }
     if (m.kind == BOSS_PTY && fd_count == 1) {
@@ -216,35 +243,7 @@ static int take_building(struct launch *l, struct ports *ports, bool *ready, str
     return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
 }
 
-static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)
-{
-    const int room = (int)(sizeof l->degraded_why[0] - strlen(more) - 1);
-    l->degraded[layer] = true;
-    snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
-}
-
-/* Beside the start of the warden: the kernel takes as long for the rules. */
-static void redirect(struct launch *l, const struct plan *p)
-{
-    struct err why;
-    if (l->control.netfilter < 0)
-        return;
-    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &l->control, &why) < 0)
-        degrade(l, LAYER_TRANSPARENT, why.text, "");
-    netns_control_drop(&l->control);
-    size_t kept = 0;
-    for (size_t i = 0; i < l->listener_count; i++) {
-        struct netns_listener *n = &l->listeners[i];
-        bool dns = n->kind == LISTENER_DNS_UDP || n->kind == LISTENER_DNS_TCP;
-        if (dns && !p->resolver)
-            fd_drop(&n->fd); /* nobody answers there: queries are refused at once */
-        else
-            l->listeners[kept++] = *n;
-    }
-    l->listener_count = kept;
-}
-
-/* Lets init in to its groups and start the warden. */
+/* Lets init in to its groups and start the warden, once it has built the inside. */
 static int enter(struct launch *l, struct err *e)
 {
     const struct cgroup *c = &l->cgroup;
@@ -268,14 +267,12 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     AUTO_FD ruleset = fd_take(&inner->ruleset);
     inner_drop(inner); /* so that the end of init is the end of our sockets */
     bool ready = false;
-    if (finish_groups(l, r, e) < 0 || confine_allow_host(r->plan, ruleset, e) < 0)
+    if (finish_groups(l, r, e) < 0 || enter(l, e) < 0 ||
+        confine_allow_host(r->plan, ruleset, e) < 0)
         return -1;
     while (!ready)
-        if (take_building(l, r->ports, &ready, e) < 0)
+        if (take_building(l, r, &ready, e) < 0)
             return -1;
-    if (enter(l, e) < 0)
-        return -1;
-    redirect(l, r->plan);
     return 0;
 }
 
@@ -314,7 +311,6 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
         .report = -1,
         .failure = -1,
         .pty = -1,
-        .control = { -1, -1 },
     };
     CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
     /* A caller that ignores SIGCHLD would have us and init never learn of an end. */
@@ -394,7 +390,6 @@ void launch_end(struct launch *l)
     fd_drop(&l->report);
     fd_drop(&l->failure);
     fd_drop(&l->pty);
-    netns_control_drop(&l->control);
     for (size_t i = 0; i < l->listener_count; i++)
         fd_drop(&l->listeners[i].fd);
     l->listener_count = 0;

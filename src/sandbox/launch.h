@@ -31,7 +31,6 @@ struct launch {
     int pty;         /* master, when asked for */
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
-    struct netns_control control; /* until the redirect stands */
     struct cgroup cgroup;
     bool cgroup_made, inside_v2; /* inside_v2: init was born in the v2 group */
     bool flat;    /* init is the keeper of flat.h */

@@ -145,7 +145,10 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     CHECK(p->flat || p->disabled_layers[LAYER_NAMESPACES] || getpid() == SECCOMP_WARDEN_PID);
     struct warden *w = NULL;
     int listener = -1;
-    if (confine_warden(p, setup->ruleset, &e) < 0)
+    if (confine_allow_inside(p, setup->ruleset, &e) < 0)
+        fail(&s, &e);
+    wait_for_go(&s); /* the supervisor's rules are complete, and the network stands */
+    if (confine_warden(setup->ruleset, &e) < 0)
         fail(&s, &e);
     if (!p->disabled_layers[LAYER_CAPABILITIES] &&
         capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
@@ -185,7 +188,6 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     };
     if (warden_new(&options, &w, &e) < 0)
         fail(&s, &e);
-    wait_for_go(&s);
     if (setup->first &&
         command_start(p, setup->filter, setup->first, s.failure, &s.first, &listener, &e) < 0)
         fail(&s, &e);

@@ -82,17 +82,7 @@ static void a_passwd_file_that_is_not_there_has_no_entries(void **state)
     struct identity who;
     struct err e;
     assert_int_equal(identity_find_in("/no/such/file", 0, "/tmp", &arena, &who, &e), 0);
-    assert_null(who.name);
     assert_int_equal(identity_find_in("/no/such/file", 0, "", &arena, &who, &e), -1);
-}
-
-static void the_name_of_the_caller(void **state)
-{
-    AUTO_ARENA arena = { .limit = 65536 };
-    struct identity who;
-    struct err e;
-    assert_int_equal(identity_find_in(passwd, 4242, "/tmp", &arena, &who, &e), 0);
-    assert_string_equal(who.name, "me");
 }
 
 int main(void)
@@ -101,7 +91,6 @@ int main(void)
         cmocka_unit_test(the_home_directories),
         cmocka_unit_test(no_home_at_all_is_refused),
         cmocka_unit_test(a_passwd_file_that_is_not_there_has_no_entries),
-        cmocka_unit_test(the_name_of_the_caller),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
