@@ -178,7 +178,7 @@ need_srt() {
 # A second command in a sandbox that runs: what a worker asks of it.
 bench_second() {
     heading "a second command in a running sandbox"
-    "$tool/bench-second-command" "$postern" >"$scratch/second"
+    "$tool/bench-second-command" "$(share 200)" >"$scratch/second"
     a=$(column "$scratch/second" second 2)
     b=$(column "$scratch/second" spawn 2)
     over=$(awk -v a="$a" -v b="$b" 'BEGIN { print a - b }')
@@ -290,16 +290,13 @@ bench_work() {
     echo "run.sh: $postern is not built: run 'make' first (or set BUILD)" >&2
     exit 1
 }
-meson compile -C "$BUILD" bench-floor bench-start bench-many bench-hold bench-proxy postern-engine >"$scratch/compile" 2>&1 || {
+meson compile -C "$BUILD" bench-floor bench-start bench-many bench-hold bench-proxy \
+    bench-second-command postern-engine >"$scratch/compile" 2>&1 || {
     cat "$scratch/compile" >&2
     exit 1
 }
 workspace
-if [ -e "$here/bench-second-command.c" ]; then
-    meson compile -C "$BUILD" bench-second-command >"$scratch/compile" 2>&1
-    second=second
-fi
-for what in ${*:-start srt ${second:-} many alive proxy work}; do
+for what in ${*:-start srt second many alive proxy work}; do
     case $what in
     start | srt | second | many | alive | proxy | work) "bench_$what" ;;
     *)

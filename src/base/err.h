@@ -29,12 +29,12 @@ struct err {
 
 /* Fills *e and always returns -1, so that `return err_set(...)` reads as "fail with".
  * With `os` not 0, ": <what errno means>" is added. A cut text ends in "...". */
-__attribute__((format(printf, 4, 5))) int err_set(struct err *e, enum err_kind kind, int os,
+__attribute__((cold, format(printf, 4, 5))) int err_set(struct err *e, enum err_kind kind, int os,
                                                   const char *fmt, ...);
 
 /* Puts what the caller was doing in front of what went wrong: "start sandbox: mount '/src': ...".
  * Always returns -1. */
-__attribute__((format(printf, 2, 3))) int err_while(struct err *e, const char *fmt, ...);
+__attribute__((cold, format(printf, 2, 3))) int err_while(struct err *e, const char *fmt, ...);
 
 /* The stable machine-readable name, the HTTP status and the exit code of a kind. */
 const char *err_name(enum err_kind kind);

@@ -1,4 +1,5 @@
 /* run.c - `postern run`: from the command line to a supervised command. */
+#include "base/pages.h"
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -397,6 +398,7 @@ int cmd_run(int argc, char **argv)
     CLEANUP(run_release) struct run r = { 0 };
     struct err e = { 0 };
     int status;
+    pages_take();
     if (fill_standard_descriptors() < 0)
         return 125;
     if (run_options_parse(argc, argv, &r.options, &status, &e) < 0) {

@@ -1,5 +1,6 @@
 #include "role/supervisor.h"
 
+#include "base/pages.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/fd.h"
@@ -596,6 +597,7 @@ int supervise(const struct supervision *asked, struct err *e)
         return -1;
     if (p->settings->limits.wall_seconds && p->settings->limits.wall_seconds != UINT64_MAX)
         s.wall_at = now_ms() + (int64_t)p->settings->limits.wall_seconds * 1000;
+    pages_give_back(); /* while the command starts */
     while (turn(&s))
         continue;
     return finish(&s, e);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/cover.h"
@@ -438,6 +439,7 @@ _Noreturn void init_main(const struct init_setup *setup)
         fail(&i, &e);
     learn_first(&i, born[0]);
     close(born[0]);
+    pages_give_back();
     serve(&i);
     _exit(WIFEXITED(i.status) ? WEXITSTATUS(i.status) : 128 + WTERMSIG(i.status));
 }

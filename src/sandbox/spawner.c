@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
@@ -199,6 +200,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         _exit(125);
     if (listener >= 0 && warden_add(w, listener, &e) < 0)
         _exit(125);
+    pages_give_back();
     if (serve(&s, w, &e) < 0)
         _exit(125);
     _exit(0);
