@@ -16,7 +16,9 @@ PEERS=${PEERS:-$BUILD/peers}
 BENCH_SHARE=${BENCH_SHARE:-1}
 postern=$BUILD/postern
 tool=$BUILD/bench
-scratch=$(mktemp -d /tmp/postern-bench-XXXXXX)
+# Where a project could be. Not /tmp: the host has no TMPDIR for the run there, so it is overlaid, and a hidden
+# path in it costs a rule for each of its entries, which are others'.
+scratch=$(mktemp -d /var/tmp/postern-bench-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 missed=0
