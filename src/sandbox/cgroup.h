@@ -2,7 +2,7 @@
  *
  * Places tried in order: a delegated v2 subtree of our own; as root the v2 root (also under
  * /sys/fs/cgroup/unified); v1 hierarchies (memory, pids, cpu) as root. Where no controller can be
- * had, the caller falls back to rlimits and says so.
+ * had, the caller asks systemd if it may (cgroup_scope.h), else falls back to rlimits and says so.
  */
 #pragma once
 

@@ -22,6 +22,7 @@ enum {
     STACK_SIZE = 128 << 10, /* three levels of PATH_MAX; pages that are not used cost nothing */
     DEPTH_MAX = 8,          /* groups inside our group: more than a sandbox in a sandbox needs */
     PAUSE_FIRST_US = 500,   /* doubles: the kernel needs a moment until dying tasks have left */
+    PAUSE_SCOPE_US = 500 * 1000, /* so long a scope is left to systemd */
     PAUSE_LAST_US = 1000 * 1000,
 };
 
@@ -98,12 +99,29 @@ static bool remove_tree(const char *dir, int depth)
     return rmdir(dir) == 0 || errno == ENOENT;
 }
 
+/* A scope is systemd's own to remove: one that is gone before systemd has seen it empty counts as running
+ * there for ever. True when it is gone. */
+static bool is_removed_by_systemd(const char *dir)
+{
+    if (access(dir, F_OK) < 0)
+        return true;
+    kill_all(dir);
+    return false;
+}
+
+static bool is_scope(const char *dir)
+{
+    const char *end = strrchr(dir, '.');
+    return end && strcmp(end, ".scope") == 0;
+}
+
 int cgroup_tear_down(char *const dirs[CGROUP_PLACES])
 {
     for (long pause = PAUSE_FIRST_US;; pause *= 2) {
         int left = 0;
         for (int i = 0; i < CGROUP_PLACES && dirs[i]; i++)
-            left += !remove_tree(dirs[i], 0);
+            left += is_scope(dirs[i]) && pause < PAUSE_SCOPE_US ? !is_removed_by_systemd(dirs[i])
+                                                                : !remove_tree(dirs[i], 0);
         if (left == 0 || pause > PAUSE_LAST_US)
             return left;
         nanosleep(&(struct timespec){ pause / 1000000, pause % 1000000 * 1000 }, NULL);

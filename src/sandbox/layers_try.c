@@ -233,8 +233,9 @@ void try_cgroup(struct layers *l)
     }
     cgroup_remove(&c);
     if (r->state != LAYER_ON)
-        layer_cure(r, "start it with: systemd-run --user --scope -p Delegate=yes postern run ... "
-                      "(cgroup v2), or as root");
+        layer_cure(r, "with cgroup v2 and a systemd of the user's own: set x.limits.useSystemd, or "
+                      "start it with: systemd-run --user --scope -p Delegate=yes postern run ...; "
+                      "else as root");
 }
 
 void try_rlimit(struct layers *l)

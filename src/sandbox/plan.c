@@ -284,7 +284,6 @@ static int refuse_unsupported(const struct settings *s, struct err *e)
         const char *key;
     } keys[] = {
         { s->ask_files, "x.ask.files" },
-        { s->limits.use_systemd, "x.limits.useSystemd" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i].asked)
