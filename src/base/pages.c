@@ -25,7 +25,8 @@ void pages_take(void)
 
 void pages_give_back(void)
 {
-    const uintptr_t stack = page_of(__builtin_frame_address(0));
+    /* The page below may hold the end of this frame and the call's own. */
+    const uintptr_t stack = page_of(__builtin_frame_address(0)) - (uintptr_t)sysconf(_SC_PAGESIZE);
     madvise((void *)(stack - STACK_SIZE), STACK_SIZE, MADV_DONTNEED);
     malloc_trim(0);
 }
