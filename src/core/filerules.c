@@ -261,13 +261,23 @@ enum file_place file_rules_place(const struct file_rules *r, struct str path)
     return at.is_private ? FILE_IN_PRIVATE_ROOT : FILE_IN_WRITE_ROOT;
 }
 
+/* Hidden by the preset alone, not by a list. */
+static bool is_preset(const char *rule)
+{
+    return strcmp(rule, FILE_RULE_HIDE_HOME) == 0;
+}
+
+/* Which denies count: all, or those that a list names. */
+enum denies { DENIES_ALL, DENIES_OF_LISTS };
+
 /* Names the entry of `list` that covers `path`, when it is not shorter than `at_least`. */
 static const char *deny_covers(const struct file_rule_path *list, size_t count, struct str path,
-                               size_t at_least)
+                               size_t at_least, enum denies which)
 {
     for (size_t i = 0; i < count; i++) {
         struct str deny = str_of(list[i].path);
-        if (deny.n >= at_least && is_beneath_nocase(path, deny))
+        bool counts = which == DENIES_ALL || !is_preset(list[i].rule);
+        if (counts && deny.n >= at_least && is_beneath_nocase(path, deny))
             return list[i].rule;
     }
     return NULL;
@@ -286,12 +296,12 @@ static const char *deny_beneath(const struct file_rule_path *list, size_t count,
 
 static const char *judge_lists(const struct file_rules *r, struct str path,
                                enum file_operation operation, const struct file_facts *facts,
-                               size_t deepest)
+                               size_t deepest, enum denies which)
 {
-    const char *rule = deny_covers(r->write_denies, r->write_deny_count, path, 0);
+    const char *rule = deny_covers(r->write_denies, r->write_deny_count, path, 0, which);
     /* A write root inside a hidden directory is put back, writable (contract 3.4.3 rule 4). */
     if (!rule)
-        rule = deny_covers(r->read_denies, r->read_deny_count, path, deepest);
+        rule = deny_covers(r->read_denies, r->read_deny_count, path, deepest, which);
     if (!rule && r->write_deny_pattern_count)
         rule = pattern_denies(r, path);
     /* Moving, removing or linking an ancestor would put the denied name somewhere else; making it
@@ -400,9 +410,10 @@ static struct file_verdict judge_mandatory(const struct file_rules *r, struct st
 
 /* Denied for lying outside of all roots. Nobody is asked about a name that is dangerous anywhere. */
 static struct file_verdict outside(const struct file_rules *r, struct str path,
-                                   enum file_operation operation, const struct file_facts *facts)
+                                   enum file_operation operation, const struct file_facts *facts,
+                                   const char *rule)
 {
-    struct file_verdict verdict = denied("filesystem.allowWrite");
+    struct file_verdict verdict = denied(rule);
     struct file_verdict name = judge_mandatory(r, path, operation, facts, 0);
     verdict.askable = (operation == FILE_WRITE || operation == FILE_CREATE) &&
                       name.kind == FILE_ALLOWED && !name.warn_only;
@@ -427,11 +438,14 @@ struct file_verdict file_rules_judge(const struct file_rules *r, struct str path
     if (operation == FILE_WRITE && is_device_place(path))
         return allowed;
     struct place at = place_find(r, path);
-    const char *rule = judge_lists(r, path, operation, facts, at.deepest);
+    const char *rule = judge_lists(r, path, operation, facts, at.deepest, DENIES_ALL);
+    if (rule && at.deepest == 0 && is_preset(rule) &&
+        !judge_lists(r, path, operation, facts, 0, DENIES_OF_LISTS))
+        return outside(r, path, operation, facts, rule);
     if (rule)
         return denied(rule);
     if (!at.deepest)
-        return outside(r, path, operation, facts);
+        return outside(r, path, operation, facts, "filesystem.allowWrite");
     if (at.is_root && operation != FILE_WRITE)
         return denied("filesystem.allowWrite");
     if (at.is_private)
@@ -484,7 +498,7 @@ struct hiding {
 
 static void hide(struct hiding *h, const char *rule)
 {
-    if (strcmp(rule, FILE_RULE_HIDE_HOME) == 0)
+    if (is_preset(rule))
         h->preset = rule;
     else if (!h->list)
         h->list = rule;

@@ -15,8 +15,12 @@ struct asking {
     struct egress_process *proxy;
     struct project_rules *rules;
     struct prompt *prompt;
+    struct asking_waiter files; /* who waits for all questions about files */
     bool possible;
 };
+
+/* Marks the numbers of those who ask about files; the proxy counts its own from 1. */
+static const uint64_t FILE_WAITER = 1ull << 63;
 
 static void send_answer(struct asking *a, uint64_t id, bool allow, const char *reason)
 {
@@ -35,7 +39,11 @@ static void send_answer(struct asking *a, uint64_t id, bool allow, const char *r
 
 static void on_decided(void *ctx, uint64_t waiter, bool allow, const char *reason)
 {
-    send_answer(ctx, waiter, allow, reason);
+    const struct asking *a = ctx;
+    if (waiter & FILE_WAITER)
+        a->files.decided(a->files.ctx, waiter & ~FILE_WAITER, allow, reason);
+    else
+        send_answer(ctx, waiter, allow, reason);
 }
 
 static void on_answered(void *ctx, const struct question *question, bool allow,
@@ -43,6 +51,8 @@ static void on_answered(void *ctx, const struct question *question, bool allow,
 {
     struct asking *a = ctx;
     AUTO_BUF object = { 0 }, b = { 0 }, detail = { 0 };
+    const bool about_file =
+        question->kind == QUESTION_FILE_READ || question->kind == QUESTION_FILE_WRITE;
     question_object(&object, question);
     json_write_object(&b);
     json_member_text(&b, "scope", question_scope_name(scope));
@@ -52,7 +62,7 @@ static void on_answered(void *ctx, const struct question *question, bool allow,
     buf_add(&detail, (struct str){ b.p + 1, b.n - 2 });
     struct audit_event event = { .kind = AUDIT_PROMPT,
                                  .denied = !allow,
-                                 .layer = "proxy",
+                                 .layer = about_file ? "seccomp" : "proxy",
                                  .pid_inside = question->pid,
                                  .argv0 = question->argv0,
                                  .object = buf_str(&object),
@@ -128,6 +138,8 @@ void asking_frame(struct asking *a, const struct json *frame, struct watch *watc
 {
     const char *kind = frame_text(frame, "t"), *why = NULL;
     uint64_t id = frame_number(frame, "id");
+    if (id & FILE_WAITER)
+        return;
     if (kind && strcmp(kind, "cancel") == 0) {
         prompt_cancel(a->prompt, id);
         return;
@@ -154,6 +166,24 @@ void asking_frame(struct asking *a, const struct json *frame, struct watch *watc
     enum questions_result result = prompt_ask(a->prompt, &question, a->policy, id, now_ms, &why);
     if (result != QUESTIONS_WAIT)
         send_answer(a, id, result == QUESTIONS_ALLOWED, why);
+}
+
+enum questions_result asking_file(struct asking *a, const struct question *question,
+                                  const struct asking_waiter *waiter, int64_t now_ms,
+                                  const char **reason)
+{
+    struct question q = *question;
+    if (!q.text)
+        q.text = a->asked->command_text;
+    a->files = *waiter;
+    if (!a->possible)
+        return *reason = "nobody can be asked", QUESTIONS_DENIED;
+    return prompt_ask(a->prompt, &q, a->policy, waiter->id | FILE_WAITER, now_ms, reason);
+}
+
+void asking_cancel(struct asking *a, uint32_t id)
+{
+    prompt_cancel(a->prompt, id | FILE_WAITER);
 }
 
 int asking_fd(const struct asking *a)

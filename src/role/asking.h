@@ -11,6 +11,7 @@
 #include "role/record.h"
 #include "role/supervisor.h"
 #include "sandbox/egress_process.h"
+#include "sandbox/questions.h"
 #include "sandbox/watch.h"
 
 #include <poll.h>
@@ -32,6 +33,22 @@ bool asking_is_possible(const struct asking *a);
 
 /* An "ask" or "cancel" frame of the proxy; `watch` finds who asks. */
 void asking_frame(struct asking *a, const struct json *frame, struct watch *watch, int64_t now_ms);
+
+/* Who waits for the answer to a question about a file: `decided` comes later, never from within
+ * asking_file. Ids are the caller's own; they fit 32 bits. */
+struct asking_waiter {
+    uint32_t id;
+    void (*decided)(void *ctx, uint64_t id, bool allow, const char *reason);
+    void *ctx; /* the same for all questions about files */
+};
+
+/* Asks about a file. QUESTIONS_WAIT: see above; else the answer, with *reason for a denial. */
+enum questions_result asking_file(struct asking *a, const struct question *question,
+                                  const struct asking_waiter *waiter, int64_t now_ms,
+                                  const char **reason);
+
+/* Nobody waits for the question about a file with that id any more. */
+void asking_cancel(struct asking *a, uint32_t id);
 
 /* The channel of the front, for poll; -1 = none now. */
 int asking_fd(const struct asking *a);

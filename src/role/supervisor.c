@@ -8,6 +8,7 @@
 #include "proto/json.h"
 #include "role/asking.h"
 #include "role/frame.h"
+#include "role/granting.h"
 #include "role/record.h"
 #include "role/steering.h"
 #include "sandbox/egress_process.h"
@@ -42,6 +43,7 @@ struct supervisor {
     struct record record;
     struct watch watch;
     struct asking *asking;
+    struct granting *granting; /* NULL: nobody is asked about files */
     struct steering *steering; /* --control-fd */
     struct pty *pty;
     int signals; /* signalfd that is only polled: reading would take SIGTSTP */
@@ -251,20 +253,41 @@ static bool read_boss(struct supervisor *s)
     return true;
 }
 
+static void take_report(struct supervisor *s, struct warden_report *report)
+{
+    report->call[sizeof report->call - 1] = report->rule[sizeof report->rule - 1] = '\0';
+    report->argv0[sizeof report->argv0 - 1] = '\0';
+    record_call(&s->record, report);
+}
+
+static void take_wish(struct supervisor *s, struct wish *wish, int process)
+{
+    wish->call[sizeof wish->call - 1] = wish->argv0[sizeof wish->argv0 - 1] = '\0';
+    wish->path[sizeof wish->path - 1] = '\0';
+    granting_take(s->granting, wish, process, now_ms());
+}
+
+/* Reports and wishes of the warden, told apart by their size. */
 static void read_reports(struct supervisor *s)
 {
-    struct warden_report report;
+    union {
+        struct warden_report report;
+        struct wish wish;
+    } m;
     for (int i = 0; i < 256; i++) { /* the rest waits for the next turn of the loop */
-        ssize_t n = read(s->launch.report, &report, sizeof report);
+        int fd;
+        ssize_t n = wish_receive(s->launch.report, &m, sizeof m, &fd);
         if (n == 0) {
             fd_drop(&s->launch.report);
             return;
         }
-        if (n != (ssize_t)sizeof report)
+        if (n == (ssize_t)sizeof m.wish && s->granting)
+            take_wish(s, &m.wish, fd_take(&fd));
+        else if (n == (ssize_t)sizeof m.report)
+            take_report(s, &m.report);
+        fd_drop(&fd);
+        if (n != (ssize_t)sizeof m.report && n != (ssize_t)sizeof m.wish)
             return;
-        report.call[sizeof report.call - 1] = report.rule[sizeof report.rule - 1] = '\0';
-        report.argv0[sizeof report.argv0 - 1] = '\0';
-        record_call(&s->record, &report);
     }
 }
 
@@ -486,6 +509,7 @@ static void release(struct supervisor *s)
     ports_release(&s->ports);
     if (s->pty)
         pty_free(s->pty);
+    granting_free(s->granting);
     asking_free(s->asking);
     steering_free(s->steering);
     violations_free(s->record.violations);
@@ -584,6 +608,9 @@ int supervise(const struct supervision *asked, struct err *e)
     if (launch_start(&s.launch, &request, e) < 0 || ports_watch(&s.ports, e) < 0)
         return -1;
     watch_init(&s.watch, s.launch.init);
+    if (p->ask_files)
+        s.granting = granting_new(p, s.launch.standin ? NULL : s.asking, &s.record, &s.watch,
+                                  s.launch.report);
     if (judge_layers(&s, e) < 0)
         return -1;
     record_start(&s.record, p, &s.launch, asked->command->argv[0]);

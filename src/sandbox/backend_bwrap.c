@@ -110,6 +110,9 @@ int bwrap_execute(struct plan *p, char *const *command, char *const *environment
     enum { FIRST = 100 };
     if (p->has_ports)
         return err_set(e, E_INPUT, 0, "backend bwrap: x.network.ports needs the native backend");
+    if (p->settings->strict_hide)
+        return err_set(e, E_INPUT, 0,
+                       "backend bwrap: x.filesystem.strictHide needs the native backend");
     for (size_t i = 0; i < bwrap_empty_count(p); i++) {
         int fd = memfd_create("empty", 0);
         if (fd < 0 || dup2(fd, FIRST + (int)i) < 0)

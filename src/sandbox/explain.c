@@ -83,6 +83,8 @@ static void print_rules(const struct plan *p, FILE *out)
     for (size_t i = 0; i < p->rules.write_deny_pattern_count; i++)
         fprintf(out, "  pattern of %s\n", p->rules.write_deny_pattern_rules[i]);
     fprintf(out, "  at any depth: %s\n", mandatory_text);
+    if (p->ask_files)
+        fprintf(out, "files outside the plan: a person is asked (x.ask.files)\n");
     if (p->settings->strict_hide)
         fprintf(out, "reads: every open is judged by name and by inode (strictHide)\n");
 }
@@ -208,6 +210,7 @@ void plan_print_json(const struct plan *p, FILE *out)
     json_mounts(p, &b);
     json_rules(p, &b);
     json_member_bool(&b, "strictHide", p->settings->strict_hide);
+    json_member_bool(&b, "askFiles", p->ask_files);
     json_write_key(&b, STR("landlock"));
     json_write_object(&b);
     json_member_i64(&b, "abi", landlock_abi());

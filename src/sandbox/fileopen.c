@@ -9,6 +9,7 @@
 #include "sandbox/tracee.h"
 #include "sandbox/usermap.h"
 #include "sandbox/verdict.h"
+#include "sandbox/wishes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +76,12 @@ static int judge_existing(struct request *q, const struct place *at, struct deed
     return deed_ask(q, d);
 }
 
+/* A person may be asked about what was denied for lying outside the plan and nothing else. */
+static bool may_ask(const struct request *q, const struct deed *d)
+{
+    return q->w->options.ask_files && d->verdict.kind == FILE_DENIED && d->verdict.askable;
+}
+
 static int open_existing(struct request *q, struct place *at, int flags)
 {
     const bool reads = is_read_only(flags);
@@ -96,6 +103,8 @@ static int open_existing(struct request *q, struct place *at, int flags)
     }
     if (os == EACCES && handover_own(q, at->own_descriptor, flags) == REQUEST_ANSWERED)
         return REQUEST_ANSWERED;
+    if (os == EACCES && S_ISREG(st.st_mode) && may_ask(q, &d))
+        return wishes_open(q, pathname_str(&d.path), flags, 0);
     if (os)
         return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
     if (S_ISFIFO(st.st_mode)) {
@@ -121,9 +130,11 @@ static int open_existing(struct request *q, struct place *at, int flags)
 static int create(struct request *q, struct place *at, int flags, mode_t mode)
 {
     struct deed d = { .operation = FILE_CREATE, .place = at };
-    int os = deed_judge(q, &d);
+    int os = deed_ask(q, &d);
+    if (os == EACCES && may_ask(q, &d))
+        return wishes_open(q, pathname_str(&d.path), flags, mode);
     if (os)
-        return os;
+        return deed_settle(q, &d, os);
     if (d.verdict.kind != FILE_ALLOWED)
         return gitpointer_open(q, at, &d, flags, mode);
     warden_set_umask(q->w, tracee_umask(q));
@@ -186,6 +197,16 @@ static int judge_link(struct request *q, int dirfd, const char *path)
     return deed_judge(q, &d);
 }
 
+/* Nothing stands there inside; in a hidden directory something may. */
+static int open_absent(struct request *q, int dirfd, const char *path, int flags, mode_t mode)
+{
+    struct pathname whole;
+    if (!q->w->options.ask_files || !q->w->options.judge_reads || (flags & O_DIRECTORY) ||
+        !wishes_find_hidden(q, dirfd, path, &whole))
+        return ENOENT;
+    return wishes_open(q, pathname_str(&whole), flags, mode);
+}
+
 int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_t mode)
 {
     char path[PATH_MAX];
@@ -213,12 +234,12 @@ int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_
     for (int i = 0; i < ATTEMPTS; i++) {
         AUTO_PLACE at = PLACE_NONE;
         os = place_find_object(q, dirfd, path, follow, &at);
+        if (os == ENOENT || (!os && at.object < 0 && !(flags & O_CREAT)))
+            return open_absent(q, dirfd, path, flags, mode);
         if (os)
             return os;
         if (at.object >= 0)
             return (flags & O_CREAT) && exclusive ? EEXIST : open_existing(q, &at, flags);
-        if (!(flags & O_CREAT))
-            return ENOENT;
         os = create(q, &at, flags, mode);
         if (os != EEXIST || exclusive)
             return os;

@@ -19,6 +19,8 @@ static void finish(struct warden *w, struct pending *p, int result)
         at = &(*at)->next;
     *at = p->next;
     w->pending_count--;
+    if (p->gone)
+        p->gone(p);
     if (result != REQUEST_ANSWERED)
         notify_answer(&w->notify, &p->q.call, 0, result);
     if (p->source.ready)
@@ -59,6 +61,19 @@ int pending_add(struct pending *model, uint32_t events)
         finish(w, p, os);
     }
     return REQUEST_ANSWERED;
+}
+
+struct pending *pending_of_wish(struct warden *w, uint32_t wish)
+{
+    for (struct pending *p = w->pending; p; p = p->next)
+        if (p->wish == wish)
+            return p;
+    return NULL;
+}
+
+void pending_settle(struct pending *p, int result)
+{
+    finish(p->q.w, p, result);
 }
 
 size_t pending_wake(struct warden *w, dev_t device, ino_t inode, int access_mode)

@@ -18,6 +18,8 @@ struct pending {
     int flags;                        /* of the open, or of the socket */
     dev_t device;                     /* of a fifo */
     ino_t inode;
+    uint32_t wish;                    /* see wishes.h; 0 = none */
+    void (*gone)(struct pending *p);  /* the caller ended before it was answered; NULL = nobody cares */
     int64_t next_try, wait, deadline; /* monotonic ns; next_try 0 = waits for source.fd only */
     /* Tries; what the caller is to be told, REQUEST_ANSWERED, or PENDING_AGAIN. */
     int (*attempt)(struct pending *p);
@@ -33,6 +35,12 @@ int pending_add(struct pending *model, uint32_t events);
 /* Somebody has come to the other end of a fifo: tries those that wait for it, to read (O_RDONLY) or to
  * write (O_WRONLY). Returns how many of them wait no longer. */
 size_t pending_wake(struct warden *w, dev_t device, ino_t inode, int access_mode);
+
+/* The call that waits for the answer to this wish, or NULL. */
+struct pending *pending_of_wish(struct warden *w, uint32_t wish);
+
+/* Ends the waiting: `result` as from `attempt`. `p` is gone afterwards. */
+void pending_settle(struct pending *p, int result);
 
 /* Tries what is due. Returns the milliseconds until the next try, -1 for none. */
 int pending_run(struct warden *w);

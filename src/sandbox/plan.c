@@ -94,8 +94,8 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
     struct entry_context quiet = c; /* nobody has named these */
     quiet.warn = NULL;
     for (size_t i = 0; i < r->own_file_count; i++)
-        if (places_add(&p->deny_write, &quiet, r->own_files[i], "built-in: postern's own files",
-                       ENTRY_DENY_WRITE, e) < 0)
+        if (places_add(&p->deny_write, &quiet, r->own_files[i], PLAN_OWN_FILES, ENTRY_DENY_WRITE,
+                       e) < 0)
             return -1;
     return add_builtin_writes(p, &c, e);
 }
@@ -262,44 +262,28 @@ static int plan_layers(struct plan *p, struct err *e)
     return 0;
 }
 
-static void plan_seccomp(struct plan *p)
+/* Opens that only read are notified where a person may be asked about them, too. */
+static void plan_seccomp(struct plan *p, const struct plan_request *r)
 {
     const struct settings *s = p->settings;
+    const bool files = !s->filesystem_disabled;
+    p->ask_files = s->ask_files && files && r->can_ask && !s->egress.strict_allowlist;
     p->seccomp = (struct seccomp_choice){
         .preset = (int)s->seccomp_preset,
         .nested_user_namespaces = s->nested_user_namespaces,
         .no_setid = s->no_setid,
         .notify = true,
-        .every_open = s->strict_hide && !s->filesystem_disabled,
+        .every_open = files && (s->strict_hide || (p->ask_files && s->hide_home)),
         .allow = s->seccomp_allow.count ? s->seccomp_allow.items : NULL,
         .deny = s->seccomp_deny.count ? s->seccomp_deny.items : NULL,
     };
-}
-
-/* Keys that are checked but that nothing carries out yet: never run with less than was asked for. */
-static int refuse_unsupported(const struct settings *s, struct err *e)
-{
-    const struct {
-        bool asked;
-        const char *key;
-    } keys[] = {
-        { s->ask_files, "x.ask.files" },
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].asked)
-            return err_set(e, E_INPUT, 0,
-                           "%s: not supported by this version of postern; refusing to run "
-                           "without it",
-                           keys[i].key);
-    return 0;
 }
 
 int plan_build(struct plan *p, const struct plan_request *request, struct err *e)
 {
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
-    if (refuse_unsupported(request->settings, e) < 0 || plan_ports(p, e) < 0 ||
-        plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
+    if (plan_ports(p, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
         marks_compile(p, request, e) < 0 || host_sockets_find(p, e) < 0) {
@@ -308,7 +292,7 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     }
     plan_network(p, request);
     plan_limits(p);
-    plan_seccomp(p);
+    plan_seccomp(p, request);
     return 0;
 }
 

@@ -73,6 +73,7 @@ struct plan {
     struct netns_options netns; /* arrays owned by the plan */
     struct cgroup_limits limits;
     struct seccomp_choice seccomp;
+    bool ask_files;             /* x.ask.files, and there is somebody to ask */
     bool has_ports;             /* x.network.ports names some */
     bool flat;                    /* without namespaces; see flat.h */
     uint16_t http_port, socks_port; /* of the proxy on 127.0.0.1; 0 = those of netns.h */
@@ -84,6 +85,9 @@ struct plan {
     struct places deny_read, allow_read, allow_write, deny_write;
     struct later_patterns later_write, later_read;
 };
+
+/* The rule of what is never writable and never asked about (T24). */
+#define PLAN_OWN_FILES "built-in: postern's own files"
 
 struct plan_request {
     const struct settings *settings;

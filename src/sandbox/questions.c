@@ -113,11 +113,12 @@ const char *question_forbidden(const struct question *q, const struct egress_pol
     return NULL;
 }
 
-/* What makes two questions identical. Texts are joined by NUL, which none of them holds. */
+/* What makes two questions identical: not how it is to be done, except where that is the question. Texts are joined by NUL, which none of them holds. */
 static void key_of(struct buf *key, const struct question *q)
 {
     const char *method = q->kind == QUESTION_REQUEST ? q->method : NULL;
-    const char *parts[] = { q->host, q->path, q->access, method };
+    const char *access = q->kind == QUESTION_LIMIT ? q->access : NULL;
+    const char *parts[] = { q->host, q->path, access, method };
     buf_addf(key, "%d %u", (int)q->kind, q->port);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         buf_add_byte(key, '\0');

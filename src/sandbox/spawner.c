@@ -181,6 +181,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,
         .judge_reads = p->seccomp.every_open,
+        .ask_files = p->ask_files,
         .own_devices = { covers.st_dev, scratch.st_dev },
         .nested_user_namespaces = p->settings->nested_user_namespaces,
         .no_setid = p->settings->no_setid,

@@ -158,13 +158,17 @@ int deed_refuse(struct request *q, const struct deed *d, const char *rule)
     return EACCES;
 }
 
-int deed_judge(struct request *q, struct deed *d)
+int deed_settle(struct request *q, const struct deed *d, int os)
 {
-    int os = deed_ask(q, d);
     if (!os || d->verdict.kind != FILE_DENIED)
         return os;
     int natural = natural_errno(d);
     return natural ? natural : deed_refuse(q, d, d->verdict.rule);
+}
+
+int deed_judge(struct request *q, struct deed *d)
+{
+    return deed_settle(q, d, deed_ask(q, d));
 }
 
 bool deed_still_stands(struct request *q, struct deed *d)

@@ -28,6 +28,9 @@ int deed_judge(struct request *q, struct deed *d);
 
 /* The same without a report, for a verdict that the caller of this function reports itself. */
 int deed_ask(struct request *q, struct deed *d);
+
+/* What deed_judge makes of the answer `os` of deed_ask. */
+int deed_settle(struct request *q, const struct deed *d, int os);
 int deed_refuse(struct request *q, const struct deed *d, const char *rule);
 
 /* After the deed: is the place still where it was judged, or somewhere else where it is allowed?

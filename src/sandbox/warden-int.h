@@ -51,6 +51,8 @@ struct warden {
         int64_t until, not_before; /* monotonic ns */
     } umask_seen;
     mode_t umask_now; /* our own */
+    uint32_t last_wish;      /* its number; see wishes.h */
+    struct source answers;   /* to wishes */
     uint32_t lost;    /* reports that found the queue full */
 };
 
@@ -79,6 +81,9 @@ void warden_unwatch(struct warden *w, struct source *s);
 
 /* Tells the supervisor what became of a call. `object` is bytes. */
 void warden_report(struct request *q, struct str object, const char *rule, int os, bool warn_only);
+
+/* The name of the caller's program, as it says itself. */
+void warden_read_comm(struct request *q, char *out, size_t room);
 
 /* Sets our umask for the next creation. */
 void warden_set_umask(struct warden *w, mode_t mask);

@@ -9,6 +9,7 @@
 #include "sandbox/pending.h"
 #include "sandbox/sockops.h"
 #include "sandbox/tracee.h"
+#include "sandbox/wishes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -321,7 +322,7 @@ void warden_set_umask(struct warden *w, mode_t mask)
     w->umask_now = mask;
 }
 
-static void read_comm(struct request *q, char *out, size_t room)
+void warden_read_comm(struct request *q, char *out, size_t room)
 {
     char path[32];
     snprintf(path, sizeof path, "%d/comm", q->call.tid);
@@ -340,7 +341,7 @@ void warden_report(struct request *q, struct str object, const char *rule, int o
     };
     snprintf(r.call, sizeof r.call, "%s", q->name);
     snprintf(r.rule, sizeof r.rule, "%s", rule ? rule : "");
-    read_comm(q, r.argv0, sizeof r.argv0);
+    warden_read_comm(q, r.argv0, sizeof r.argv0);
     memcpy(r.object, object.p, object.n < sizeof r.object ? object.n : sizeof r.object - 1);
     if (send(w->options.report, &r, sizeof r, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof r)
         w->lost = 0;
@@ -375,6 +376,11 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     if (notify_init(&w->notify, e) < 0 || open_tree_of_proc(w, e) < 0) {
         warden_free(w);
         return -1;
+    }
+    int os = options->ask_files ? wishes_watch(w) : 0;
+    if (os) {
+        warden_free(w);
+        return err_set(e, E_SANDBOX, os, "layer seccomp: watch the answers");
     }
     *out = w;
     return 0;

@@ -65,6 +65,8 @@ struct warden_options {
      * x.ask.files). What lies on one of our own file systems is left to its modes: covers of hidden
      * places, private directories. 0 = none. */
     bool judge_reads;
+    /* What may be asked about is wished for on `report`, and answers come there (x.ask.files). */
+    bool ask_files;
     dev_t own_devices[2];
     bool nested_user_namespaces; /* the command may have changed its root */
     bool no_setid;               /* strip nothing: refuse modes with set-id bits */

@@ -562,13 +562,15 @@ static void a_person_may_be_asked_only_about_what_nothing_denies(void **state)
 {
     static const struct file_rule_path write_denies[] = { { "/etc/no",
                                                             "filesystem.denyWrite[0]" } };
-    static const struct file_rule_path read_denies[] = { { "/etc/hid", "filesystem.denyRead[0]" } };
+    static const struct file_rule_path read_denies[] = { { "/u", FILE_RULE_HIDE_HOME },
+                                                         { "/u/.ssh", "filesystem.denyRead[1]" },
+                                                         { "/etc/hid", "filesystem.denyRead[0]" } };
     const struct file_rules r = { .write_roots = work,
                                   .write_root_count = 1,
                                   .write_denies = write_denies,
                                   .write_deny_count = 1,
                                   .read_denies = read_denies,
-                                  .read_deny_count = 1 };
+                                  .read_deny_count = 3 };
     static const char *const never[] = { "/etc/no",
                                          "/etc/no/x",
                                          "/etc/hid/x",
@@ -582,6 +584,7 @@ static void a_person_may_be_asked_only_about_what_nothing_denies(void **state)
                                          "/x/.github/workflows/ci.yml" };
     assert_true(judge(&r, "/etc/motd", FILE_WRITE).askable);
     assert_true(judge(&r, "/etc/new", FILE_CREATE).askable);
+    assert_true(judge(&r, "/u/.cargo/config", FILE_CREATE).askable);
     for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
         assert_false(judge(&r, never[i], FILE_WRITE).askable);
         assert_false(judge(&r, never[i], FILE_CREATE).askable);
