@@ -81,3 +81,15 @@ int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size
     }
     return 1;
 }
+
+int boss_wait(int socket, enum boss_kind kind)
+{
+    struct boss_message m = { 0 };
+    struct err e;
+    int fds[BOSS_FDS_MAX];
+    size_t fd_count;
+    int got = boss_receive(socket, &m, fds, &fd_count, &e);
+    while (fd_count)
+        close(fds[--fd_count]);
+    return got > 0 && m.kind == kind ? 0 : -1;
+}

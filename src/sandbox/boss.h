@@ -30,7 +30,8 @@ enum boss_kind {
     BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */
     BOSS_FAILED,    /* number = errno, body = what could not be built */
     /* supervisor -> spawner */
-    BOSS_GO,        /* everything stands: start the first command */
+    BOSS_RULES,     /* the supervisor's rules of the outer Landlock domain are complete */
+    BOSS_GO,        /* everything stands: execute the first command */
     BOSS_COMMAND,   /* a command image (command.h) and three descriptors ride along; tag is echoed */
     /* spawner -> supervisor */
     BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND */
@@ -53,6 +54,9 @@ struct boss_message {
 /* Sends one message; `fds` may be NULL. */
 int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
               struct err *e);
+
+/* Waits for one message of this kind. -1 when another one comes, or the end. */
+int boss_wait(int socket, enum boss_kind kind);
 
 /* Receives one message. 1 = got one, 0 = nothing now (non-blocking socket), -1 = error or end
  * (E_MISSING at the end). Descriptors that came along are the caller's; close-on-exec. */

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
 #include "sandbox/part.h"
@@ -149,7 +150,7 @@ struct birth {
     const struct plan *plan;
     const struct seccomp_program *filter;
     const struct command *command;
-    int failure, socket;
+    int failure, go, socket;
 };
 
 static int become(void *argument)
@@ -166,6 +167,9 @@ static int become(void *argument)
         give_up(failure, 1, e.os, e.text);
     if (confine_command(p, &e) < 0)
         give_up(failure, 1, e.os, e.text);
+    /* Until then the supervisor makes the network, and may refuse the whole. */
+    if (b->go >= 0 && boss_wait(b->go, BOSS_GO) < 0)
+        _exit(125);
     if (!p->disabled_layers[LAYER_SECCOMP]) {
         int listener = -1;
         if (seccomp_program_load(b->filter, p->seccomp.notify ? &listener : NULL, &e) < 0)
@@ -182,7 +186,8 @@ static int become(void *argument)
 }
 
 int command_start(const struct plan *p, const struct seccomp_program *filter,
-                  const struct command *c, int failure, pid_t *pid, int *listener, struct err *e)
+                  const struct command *c, int failure, int go, pid_t *pid, int *listener,
+                  struct err *e)
 {
     int pair[2];
     *listener = -1;
@@ -193,7 +198,7 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
-    struct birth birth = { p, filter, c, failure, theirs };
+    struct birth birth = { p, filter, c, failure, go, theirs };
     /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
     int how = CLONE_VM | CLONE_VFORK | (p->flat ? SIGCHLD : CLONE_PARENT);
     *pid = clone(become, stack + STACK_SIZE, how, &birth);

@@ -32,9 +32,11 @@ struct command_failure {
 
 /* Starts the command: own session, inner Landlock domain, system call filter, no descriptor above 2.
  * *listener is the filter's notification descriptor (owned), -1 when it has none. *pid is its pid in
- * the sandbox. `failure` is the write end of the failure pipe. */
+ * the sandbox. `failure` is the write end of the failure pipe; the command is executed when BOSS_GO comes
+ * on `go`, at once when that is -1. */
 int command_start(const struct plan *p, const struct seccomp_program *filter,
-                  const struct command *c, int failure, pid_t *pid, int *listener, struct err *e);
+                  const struct command *c, int failure, int go, pid_t *pid, int *listener,
+                  struct err *e);
 
 /* A command as bytes for BOSS_COMMAND, in a sealed memory file (owned by the caller), and back.
  * Strings of the result point into *text, which the caller frees. */

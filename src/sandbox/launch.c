@@ -279,6 +279,15 @@ static int enter(struct launch *l, struct err *e)
     return result;
 }
 
+static int order(struct launch *l, enum boss_kind kind, struct err *e)
+{
+    struct boss_message m = { .kind = kind };
+    if (boss_send(l->orders, &m, NULL, 0, e) == 0)
+        return 0;
+    /* A warden that could not be finished has said why on the failure pipe, init on its socket. */
+    return e->os == EPIPE || e->os == ECONNRESET ? 0 : -1;
+}
+
 static int build(struct launch *l, const struct launch_request *r, struct inner_ends *inner,
                  struct err *e)
 {
@@ -286,7 +295,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     inner_drop(inner); /* so that the end of init is the end of our sockets */
     bool ready = false;
     if (finish_groups(l, r, e) < 0 || enter(l, e) < 0 ||
-        confine_allow_host(r->plan, ruleset, e) < 0)
+        confine_allow_host(r->plan, ruleset, e) < 0 || order(l, BOSS_RULES, e) < 0)
         return -1;
     while (!ready)
         if (take_building(l, r, &ready, e) < 0)
@@ -296,11 +305,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
 
 int launch_go(struct launch *l, struct err *e)
 {
-    struct boss_message m = { .kind = BOSS_GO };
-    if (boss_send(l->orders, &m, NULL, 0, e) == 0)
-        return 0;
-    /* A warden that could not be finished has said why on the failure pipe. */
-    return e->os == EPIPE || e->os == ECONNRESET ? 0 : -1;
+    return order(l, BOSS_GO, e);
 }
 
 /* A run without namespaces brings its listeners along; what it lacks is said each time. */

@@ -60,7 +60,8 @@ static void obey(struct spawner *s, struct warden *w, const struct boss_message 
     for (int i = 0; i < 3; i++)
         c.stdio[i] = fds[i + 1];
     c.own_session = true;
-    int result = command_start(s->setup->plan, s->setup->filter, &c, fds[4], &pid, &listener, &e);
+    int result =
+        command_start(s->setup->plan, s->setup->filter, &c, fds[4], -1, &pid, &listener, &e);
     free((void *)c.argv);
     free((void *)c.environment);
     if (result == 0 && listener >= 0 && warden_add(w, listener, &e) < 0)
@@ -118,14 +119,9 @@ static int serve(struct spawner *s, struct warden *w, struct err *e)
     return 0;
 }
 
-/* Until then the supervisor may still make the network, and refuse the whole. */
-static void wait_for_go(const struct spawner *s)
+static void wait_for_order(const struct spawner *s, enum boss_kind kind)
 {
-    struct boss_message m = { 0 };
-    struct err e;
-    int fds[BOSS_FDS_MAX];
-    size_t fd_count;
-    if (boss_receive(s->orders, &m, fds, &fd_count, &e) < 0 || m.kind != BOSS_GO)
+    if (boss_wait(s->orders, kind) < 0)
         _exit(0); /* the supervisor has ended: so does everything inside */
 }
 
@@ -148,7 +144,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     int listener = -1;
     if (confine_allow_inside(p, setup->ruleset, &e) < 0)
         fail(&s, &e);
-    wait_for_go(&s); /* the supervisor's rules are complete, and the network stands */
+    wait_for_order(&s, BOSS_RULES);
     if (confine_warden(setup->ruleset, &e) < 0)
         fail(&s, &e);
     if (!p->disabled_layers[LAYER_CAPABILITIES] &&
@@ -190,8 +186,10 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     };
     if (warden_new(&options, &w, &e) < 0)
         fail(&s, &e);
-    if (setup->first &&
-        command_start(p, setup->filter, setup->first, s.failure, &s.first, &listener, &e) < 0)
+    if (!setup->first)
+        wait_for_order(&s, BOSS_GO);
+    if (setup->first && command_start(p, setup->filter, setup->first, s.failure, s.orders, &s.first,
+                                      &listener, &e) < 0)
         fail(&s, &e);
     if (s.first && write(setup->born, &s.first, sizeof s.first) != (ssize_t)sizeof s.first)
         _exit(125);
