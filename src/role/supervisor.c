@@ -230,7 +230,7 @@ static void serve_proxy(struct supervisor *s)
         take_frame(s, json);
 }
 
-/* Messages of init: everything about the command's life. False when init is gone. */
+/* Messages of init: everything about the command's life. False when nothing more is to be waited for. */
 static bool read_boss(struct supervisor *s)
 {
     struct boss_message m;
@@ -250,7 +250,8 @@ static bool read_boss(struct supervisor *s)
     } else if (m.kind == BOSS_FAILED) {
         log_error("%.*s", (int)m.length, m.body);
     }
-    return true;
+    /* With the first command init ends too: what is left to do can be done meanwhile. */
+    return !s->ended || s->asked->flat || s->asked->plan->settings->last_process;
 }
 
 static void take_report(struct supervisor *s, struct warden_report *report)
