@@ -104,6 +104,8 @@ static int allow_reads(struct rules *r, const char *path, struct err *e)
         buf_addf(&child, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name);
         if (entry->d_type == DT_LNK)
             continue; /* a link needs no right of its own */
+        if (stalled_is_dead(&r->plan->stalled, buf_str(&child)))
+            continue; /* it would not answer us either */
         if (hidden_beneath(r->plan, buf_str(&child), &exact)) {
             if (!exact)
                 result = allow_reads(r, buf_text(&child), e);

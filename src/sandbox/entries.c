@@ -81,14 +81,17 @@ static bool is_real(const char *path)
 /* The real path of the directory part of `path`; when a part of it is missing or cannot be entered,
  * the nearest that can, followed by the rest as it is written. *looked tells whether all of it could
  * be looked at. */
-static void resolve_parent(const char *path, struct buf *out, bool *looked)
+static void resolve_parent(const struct entry_context *c, const char *path, struct buf *out,
+                           bool *looked)
 {
     char real[PATH_MAX];
     struct str whole = str_of(path);
     *looked = true;
     for (ptrdiff_t end = str_last_index(whole, '/'); end >= 0;) {
         AUTO_FREE char *head = str_dup((struct str){ path, end ? (size_t)end : 1 });
-        const char *found = is_real(head) ? head : realpath(head, real);
+        /* The quick look would wait for a file system that does not answer. */
+        bool quick = (!c->stalled || c->stalled->count == 0) && is_real(head);
+        const char *found = quick ? head : stalled_realpath(c->stalled, head, real);
         if (found) {
             buf_empty(out);
             buf_add(out, str_eq(str_of(found), STR("/")) ? STR("") : str_of(found));
@@ -136,13 +139,17 @@ static void warn(const struct entry_context *c, const char *rule, const char *pa
 static int add_nearest_above(struct places *p, const struct entry_context *c, const char *path,
                              const char *rule, struct err *e)
 {
+    const bool silent = errno == ETIMEDOUT;
     AUTO_FREE char *head = str_dup(str_of(path));
     for (char *slash = strrchr(head, '/'); slash && slash != head; slash = strrchr(head, '/')) {
         *slash = '\0';
         struct stat st;
         char real[PATH_MAX];
-        if (stat(head, &st) == 0 && realpath(head, real)) {
-            warn(c, rule, path, "cannot be looked at; the directory above it is denied instead");
+        if (stalled_stat(c->stalled, head, &st) == 0 && stalled_realpath(c->stalled, head, real)) {
+            warn(c, rule, path,
+                 silent ? "does not answer within 500 ms; the directory above its file system is "
+                          "denied instead"
+                        : "cannot be looked at; the directory above it is denied instead");
             return add_found(p, c, real, rule, &st, e);
         }
     }
@@ -171,27 +178,33 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
     if (str_eq(str_of(path), STR("/")))
         buf_add(&name, STR("/"));
     else
-        resolve_parent(path, &name, &looked);
+        resolve_parent(c, path, &name, &looked);
 
     struct stat st;
-    if (lstat(buf_text(&name), &st) < 0) {
+    if (stalled_lstat(c->stalled, buf_text(&name), &st) < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return add_found(p, c, buf_text(&name), rule, NULL, e);
-        return is_deny ? add_nearest_above(p, c, buf_text(&name), rule, e)
-                       : (warn(c, rule, buf_text(&name), "cannot be looked at; skipped"), 0);
+        if (is_deny)
+            return add_nearest_above(p, c, buf_text(&name), rule, e);
+        warn(c, rule, buf_text(&name),
+             errno == ETIMEDOUT ? "does not answer within 500 ms; skipped"
+                                : "cannot be looked at; skipped");
+        return 0;
     }
     if (!S_ISLNK(st.st_mode))
         return add_found(p, c, buf_text(&name), rule, &st, e);
 
     char real[PATH_MAX];
-    if (!realpath(buf_text(&name), real)) {
+    if (!stalled_realpath(c->stalled, buf_text(&name), real)) {
+        if (is_deny && errno == ETIMEDOUT)
+            return add_nearest_above(p, c, buf_text(&name), rule, e);
         if (is_deny)
             return add_found(p, c, buf_text(&name), rule, &st, e);
         warn(c, rule, buf_text(&name), "is a link that leads nowhere; skipped");
         return 0;
     }
     struct stat target;
-    if (stat(real, &target) < 0)
+    if (stalled_stat(c->stalled, real, &target) < 0)
         return is_deny ? add_nearest_above(p, c, real, rule, e) : 0;
     if (use == ENTRY_ALLOW_WRITE && link_leads_out(buf_text(&name), real)) {
         warn(c, rule, buf_text(&name), "is a link that leads out of its directory; skipped");
@@ -239,21 +252,50 @@ static int expand_match(struct expansion *x, const char *path, struct err *e)
     return 0;
 }
 
+/* A directory whose names cannot be told, so that a match in it would be missed: a deny takes it whole. */
+static int expand_blindly(struct expansion *x, struct buf *dir, const char *why, struct err *e)
+{
+    const bool is_deny = x->use == ENTRY_DENY_READ || x->use == ENTRY_DENY_WRITE;
+    if (why)
+        warn(x->context, x->rule, dir->n ? buf_text(dir) : "/", why);
+    return is_deny ? expand_match(x, buf_text(dir), e) : 0;
+}
+
+/* Looks at the directory and opens it. *d NULL: there is nothing to go through. */
+static int expand_open(struct expansion *x, struct buf *dir, const ino_t *inodes,
+                       const dev_t *devices, size_t level, struct stat *st, DIR **d, struct err *e)
+{
+    static const char slow[] = "does not answer within 500 ms, so it is not searched";
+    const char *path = dir->n ? buf_text(dir) : "/";
+    struct stalled *stalled = x->context->stalled;
+    *d = NULL;
+    if (stalled_stat(stalled, path, st) < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+                   ? 0
+                   : expand_blindly(x, dir, errno == ETIMEDOUT ? slow : NULL, e);
+    if (!S_ISDIR(st->st_mode) || seen_directory(x, st, inodes, devices, level))
+        return 0;
+    if (level >= WALK_DEPTH_MAX)
+        return expand_blindly(x, dir, "lies deeper than a pattern is searched for", e);
+    if (stalled_list(stalled, path, st->st_dev) == 0)
+        *d = opendir(path);
+    return *d || errno == ENOENT || errno == ENOTDIR
+               ? 0
+               : expand_blindly(x, dir, errno == ETIMEDOUT ? slow : NULL, e);
+}
+
 /* Walks below `dir` (depth = components of it). A directory that cannot be listed is denied whole. */
 static int expand_below(struct expansion *x, struct buf *dir, size_t depth, ino_t *inodes,
                         dev_t *devices, size_t level, struct err *e)
 {
     struct stat st;
-    if (level >= WALK_DEPTH_MAX || stat(dir->n ? buf_text(dir) : "/", &st) < 0 ||
-        !S_ISDIR(st.st_mode) || seen_directory(x, &st, inodes, devices, level))
+    DIR *d;
+    if (expand_open(x, dir, inodes, devices, level, &st, &d, e) < 0)
+        return -1;
+    if (!d)
         return 0;
     inodes[level] = st.st_ino;
     devices[level] = st.st_dev;
-    DIR *d = opendir(dir->n ? buf_text(dir) : "/");
-    if (!d) {
-        bool is_deny = x->use == ENTRY_DENY_READ || x->use == ENTRY_DENY_WRITE;
-        return is_deny && errno == EACCES ? expand_match(x, buf_text(dir), e) : 0;
-    }
     int result = 0;
     for (struct dirent *entry; result == 0 && (entry = readdir(d));) {
         struct str name = str_of(entry->d_name);
@@ -322,10 +364,10 @@ static int expand(const struct entry_context *c, struct str text, const char *ru
 }
 
 /* A string with pattern bytes is also the path it spells, when that exists (contract 3.4.1). */
-static bool spelled_path_counts(const char *path, enum entry_use use)
+static bool spelled_path_counts(const struct entry_context *c, const char *path, enum entry_use use)
 {
     struct stat st;
-    if (lstat(path, &st) == 0)
+    if (stalled_lstat(c->stalled, path, &st) == 0)
         return true;
     bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
     return is_deny && errno != ENOENT && errno != ENOTDIR;
@@ -358,7 +400,7 @@ static int resolve_one(const struct entry_context *c, const struct settings_entr
         return 0; /* contract 3.6: paths under /dev in any list are ignored */
     if (!is_pattern)
         return places_add(out, c, buf_text(&path), entry->where, use, e);
-    if (spelled_path_counts(buf_text(&path), use) &&
+    if (spelled_path_counts(c, buf_text(&path), use) &&
         places_add(out, c, buf_text(&path), entry->where, use, e) < 0)
         return -1;
     return expand(c, buf_str(&path), entry->where, use, out, later, e);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/path_pattern.h"
 #include "sandbox/settings.h"
+#include "sandbox/stalled.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -50,6 +51,7 @@ struct entry_context {
     const char *const *homes; /* for "~": $HOME and the passwd entry; every deny uses all of them */
     size_t home_count;
     bool lenient_patterns;
+    struct stalled *stalled; /* NULL: every file system answers */
     void (*warn)(void *ctx, const char *text);
     void *warn_ctx;
 };

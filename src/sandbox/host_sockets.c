@@ -80,10 +80,13 @@ int host_sockets_find(struct plan *p, struct err *e)
     struct str rest = buf_str(&table), line;
     while (str_cut(&rest, '\n', &line)) {
         char real[PATH_MAX];
+        struct stat st;
         struct str bound = path_of(line);
         if (bound.n == 0)
             continue;
         AUTO_FREE char *path = str_dup(bound);
+        if (p->stalled.count && stalled_stat(&p->stalled, path, &st) < 0)
+            continue;
         if (access(path, W_OK) < 0 || !realpath(path, real) || !must_be_covered(p, real))
             continue;
         if (p->socket_count == SOCKETS_MAX) {

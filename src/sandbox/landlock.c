@@ -1,6 +1,7 @@
 #include "sandbox/landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -92,10 +93,11 @@ static int add_path(int ruleset, int abi, int path_fd, bool directory, uint64_t 
 
 int landlock_allow_path(int ruleset, int abi, int path_fd, uint64_t access, struct err *e)
 {
-    struct stat st;
-    if (fstat(path_fd, &st) < 0)
+    struct statx st;
+    /* The kind is known without asking a file system that may not answer. */
+    if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
         return err_set(e, E_SANDBOX, errno, "landlock: look at the path of a rule");
-    if (add_path(ruleset, abi, path_fd, S_ISDIR(st.st_mode), access) < 0)
+    if (add_path(ruleset, abi, path_fd, S_ISDIR(st.stx_mode), access) < 0)
         return err_set(e, E_SANDBOX, errno, "landlock: add a rule for a path");
     return 0;
 }

@@ -111,10 +111,10 @@ static void mark_mandatory(struct marks *m, struct plan *p, const char *director
             continue;
         buf_empty(&path);
         buf_addf(&path, "%s/%s", directory, name);
-        if (lstat(buf_text(&path), &st) < 0)
+        if (stalled_lstat(&p->stalled, buf_text(&path), &st) < 0)
             continue;
         if (S_ISLNK(st.st_mode)) { /* the link and what it leads to (T38) */
-            struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+            struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
             struct err e;
             if (places_add(&p->deny_write, &c, buf_text(&path), "mandatory", ENTRY_DENY_WRITE, &e) <
                 0)
@@ -144,7 +144,8 @@ static void mark_top_level(struct marks *m, struct plan *p, const char *rule)
         buf_addf(&path, "/%s", entry->d_name);
         struct str name = str_of(entry->d_name);
         if (name.p[0] == '.' || str_eq(name, STR("proc")) || str_eq(name, STR("dev")) ||
-            str_eq(name, STR("sys")) || lstat(buf_text(&path), &st) < 0 || !S_ISDIR(st.st_mode))
+            str_eq(name, STR("sys")) || stalled_lstat(&p->stalled, buf_text(&path), &st) < 0 ||
+            !S_ISDIR(st.st_mode))
             continue;
         struct place at = { .path = arena_dup(&p->arena, buf_str(&path)),
                             .rule = rule,
@@ -208,6 +209,7 @@ static int mark_no_exec(struct marks *m, struct plan *p, const struct plan_reque
                                .cwd = p->cwd,
                                .homes = p->homes,
                                .home_count = p->home_count,
+                               .stalled = &p->stalled,
                                .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     struct places found = { 0 };
@@ -225,6 +227,7 @@ static int resolve_exec_only(struct plan *p, const struct plan_request *r, struc
                                .cwd = p->cwd,
                                .homes = p->homes,
                                .home_count = p->home_count,
+                               .stalled = &p->stalled,
                                .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     if (p->settings->exec_only.count == 0)
@@ -243,7 +246,7 @@ static int resolve_exec_only(struct plan *p, const struct plan_request *r, struc
 /* Our own program is opened again where a hidden directory holds it: ssh's ProxyCommand needs it. */
 static int mark_helper(struct marks *m, struct plan *p, const struct plan_request *r, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
     struct places found = { 0 };
     if (!r->helper)
         return 0;
@@ -257,7 +260,7 @@ static int mark_helper(struct marks *m, struct plan *p, const struct plan_reques
 
 static int mark_builtin(struct marks *m, struct plan *p, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
     if (p->deny_read.count) {
         struct places found = { 0 };
         /* ssh refuses files with foreign owners, which is what they look like inside. */
@@ -269,7 +272,7 @@ static int mark_builtin(struct marks *m, struct plan *p, struct err *e)
     }
     if (p->tmpdir && p->tmpdir[0] && !p->settings->tmpdir_persist) {
         struct stat st = { 0 };
-        bool exists = lstat(p->tmpdir, &st) == 0;
+        bool exists = stalled_lstat(&p->stalled, p->tmpdir, &st) == 0;
         struct place at = { .path = p->tmpdir,
                             .rule = "built-in TMPDIR",
                             .exists = true, /* made inside when the host has none */
@@ -400,7 +403,8 @@ static void plan_binds(struct plan *p)
         struct mark mark = { .place = { .path = bind->value,
                                         .rule = "x.filesystem.readOnlyBind",
                                         .is_directory =
-                                            stat(bind->name, &st) == 0 && S_ISDIR(st.st_mode) } };
+                                            stalled_stat(&p->stalled, bind->name, &st) == 0 &&
+                                            S_ISDIR(st.st_mode) } };
         emit(p, MOUNT_BIND, &mark, false, false);
         p->mounts[p->mount_count - 1].source = bind->name;
     }
@@ -568,6 +572,7 @@ static int compile_sockets(struct plan *p, const struct plan_request *r,
                                .cwd = p->cwd,
                                .homes = p->homes,
                                .home_count = p->home_count,
+                               .stalled = &p->stalled,
                                .warn = r->warn,
                                .warn_ctx = r->warn_ctx };
     struct places found = { 0 };

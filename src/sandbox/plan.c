@@ -18,13 +18,14 @@ enum { ARENA_LIMIT = 64 << 20 };
 static int plan_cwd(struct plan *p, const struct plan_request *r, struct err *e)
 {
     char here[PATH_MAX], real[PATH_MAX];
+    struct stat st;
     const char *cwd = r->cwd;
     if (!cwd) {
         if (!getcwd(here, sizeof here) || here[0] != '/')
             return err_set(e, E_SANDBOX, errno, "the working directory cannot be found");
         cwd = here;
     }
-    if (!realpath(cwd, real))
+    if (!stalled_realpath(&p->stalled, cwd, real) || stalled_stat(&p->stalled, real, &st) < 0)
         return err_set(e, E_SANDBOX, errno, "the working directory '%s'", cwd);
     p->cwd = arena_dup(&p->arena, str_of(real));
     return 0;
@@ -33,6 +34,10 @@ static int plan_cwd(struct plan *p, const struct plan_request *r, struct err *e)
 static int plan_homes(struct plan *p, const struct plan_request *r, struct err *e)
 {
     struct identity who;
+    struct stat st;
+    if (p->stalled.count && r->home_variable &&
+        stalled_stat(&p->stalled, r->home_variable, &st) < 0 && errno == ETIMEDOUT)
+        return err_set(e, E_SANDBOX, errno, "the home directory '%s'", r->home_variable);
     if (identity_find(r->home_variable, &p->arena, &who, e) < 0)
         return -1;
     for (size_t i = 0; i < who.home_count && i < 2; i++)
@@ -50,7 +55,8 @@ static int add_builtin_writes(struct plan *p, const struct entry_context *c, str
         buf_addf(&path, "%s/%s", p->home, below_home[i]);
         struct stat st;
         char real[PATH_MAX];
-        if (!realpath(buf_text(&path), real) || stat(real, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (!stalled_realpath(&p->stalled, buf_text(&path), real) ||
+            stalled_stat(&p->stalled, real, &st) < 0 || !S_ISDIR(st.st_mode))
             continue;
         bool hidden = false;
         for (size_t k = 0; k < p->deny_read.count; k++)
@@ -72,6 +78,7 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
         .homes = p->homes,
         .home_count = p->home_count,
         .lenient_patterns = s->lenient_patterns,
+        .stalled = &p->stalled,
         .warn = r->warn,
         .warn_ctx = r->warn_ctx,
     };
@@ -108,7 +115,7 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
     p->tmpdir = r->own_tmpdir;
     if (p->settings->filesystem_disabled)
         return 0;
-    if (r->own_tmpdir && realpath(r->own_tmpdir, real))
+    if (r->own_tmpdir && stalled_realpath(&p->stalled, r->own_tmpdir, real))
         for (size_t i = 0; i < p->allow_write.count; i++)
             if (path_is_beneath(str_of(real), str_of(p->allow_write.items[i].path)))
                 return 0;
@@ -116,7 +123,7 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
     if (wanted[0] != '/')
         return err_set(e, E_INPUT, 0, "the directory for TMPDIR, '%s', is not absolute", wanted);
     struct places found = { 0 };
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd };
+    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
     if (places_add(&found, &c, wanted, "built-in TMPDIR", ENTRY_DENY_READ, e) < 0)
         return -1;
     struct place at = found.items[0];
@@ -156,7 +163,9 @@ static bool touch_write_root(const struct plan *p, const struct places *places)
  * cannot be looked at (root's, mostly) concerns nobody. */
 static int plan_search_path(struct plan *p, const struct plan_request *r, struct err *e)
 {
-    const struct entry_context quiet = { .arena = &p->arena, .cwd = p->cwd };
+    const struct entry_context quiet = { .arena = &p->arena,
+                                         .cwd = p->cwd,
+                                         .stalled = &p->stalled };
     struct entry_context loud = quiet;
     loud.warn = r->warn;
     loud.warn_ctx = r->warn_ctx;
@@ -279,10 +288,32 @@ static void plan_seccomp(struct plan *p, const struct plan_request *r)
     };
 }
 
+/* A file system that does not answer may stand beside a hidden path, where Landlock would need a rule for
+ * it. It gets none: nothing can be read there, which nobody can anyway. */
+static void find_dead_siblings(struct plan *p, const struct plan_request *r)
+{
+    for (size_t i = 0; i < p->stalled.count; i++) {
+        struct str path = str_of(p->stalled.mounts[i].path);
+        struct str parent = {
+            path.p, (size_t)(str_last_index(path, '/') > 0 ? str_last_index(path, '/') : 1)
+        };
+        bool beside = false;
+        for (size_t k = 0; k < p->hidden_count; k++)
+            beside |= path_is_beneath(str_of(p->hidden[k].path), parent);
+        struct stat st;
+        if (beside && stalled_stat(&p->stalled, path.p, &st) < 0 && errno == ETIMEDOUT && r->warn) {
+            AUTO_BUF text = { 0 };
+            buf_addf(&text, "'%s' does not answer within 500 ms; it cannot be read inside", path.p);
+            r->warn(r->warn_ctx, buf_text(&text));
+        }
+    }
+}
+
 int plan_build(struct plan *p, const struct plan_request *request, struct err *e)
 {
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
+    stalled_init(&p->stalled);
     if (plan_ports(p, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
@@ -290,6 +321,8 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
         plan_release(p);
         return -1;
     }
+    find_dead_siblings(p, request);
+    stalled_rest(&p->stalled);
     plan_network(p, request);
     plan_limits(p);
     plan_seccomp(p, request);
@@ -304,6 +337,7 @@ void plan_release(struct plan *p)
     places_release(&p->deny_write);
     later_patterns_release(&p->later_write);
     later_patterns_release(&p->later_read);
+    stalled_release(&p->stalled);
     free(p->mounts);
     free(p->hidden);
     arena_release(&p->arena);

@@ -82,6 +82,7 @@ struct plan {
     bool required[LAYERS];        /* --require */
 
     /* Owned places; the arrays above point into their strings. */
+    struct stalled stalled; /* file systems that may not answer, and which did not */
     struct places deny_read, allow_read, allow_write, deny_write;
     struct later_patterns later_write, later_read;
 };

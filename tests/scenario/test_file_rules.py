@@ -157,6 +157,26 @@ def test_patterns(tree, pattern, hidden, seen):
     assert [n for n in seen if not can_read(tree, n)] == []
 
 
+def test_what_lies_too_deep_for_a_pattern_is_hidden_whole(box):
+    deep = "/".join(["d"] * 70)
+    box.write(f"ws/{deep}/.env", "secret\n")
+    box.write("ws/d/d/plain", "plain\n")
+    box.settings(deny_read=[f"{box.ws}/**/.env"])
+    done = box.sh(f"cat {deep}/.env; cat d/d/plain")
+    assert done.out == "plain\n" and "deeper than a pattern is searched" in done.err, done
+
+
+def test_a_directory_that_cannot_be_searched_is_hidden_whole(box):
+    if not box.plain and os.geteuid() == 0:
+        pytest.skip("root may search everything")
+    box.write("ws/a/closed/.env", "secret\n")
+    box.write("ws/plain", "plain\n")
+    (box.ws / "a").chmod(0o600)
+    box.settings(deny_read=[f"{box.ws}/**/.env"])
+    assert box.sh("chmod 700 a; cat a/closed/.env; cat plain").out == "plain\n"
+    (box.ws / "a").chmod(0o700)
+
+
 def test_a_literal_entry_is_no_pattern(tree):
     tree.write("ws/a*", "star\n")
     tree.write("ws/ab", "ab\n")
