@@ -420,12 +420,14 @@ static struct file_verdict outside(const struct file_rules *r, struct str path,
     return verdict;
 }
 
-/* Contract 3.6: our own /dev, and a /proc whose dangerous parts are read-only mounts. /dev/shm holds
- * files like any other directory. */
+/* Contract 3.6: our own /dev, and of /proc what is about a process; the rest is the kernel's own (T33).
+ * /dev/shm holds files like any other directory. */
 static bool is_device_place(struct str path)
 {
-    return (path_is_beneath(path, STR("/dev")) && !path_is_beneath(path, STR("/dev/shm"))) ||
-           path_is_beneath(path, STR("/proc"));
+    const struct str processes = STR("/proc/");
+    if (str_starts(path, processes) && path.n > processes.n)
+        return path.p[processes.n] >= '1' && path.p[processes.n] <= '9';
+    return path_is_beneath(path, STR("/dev")) && !path_is_beneath(path, STR("/dev/shm"));
 }
 
 struct file_verdict file_rules_judge(const struct file_rules *r, struct str path,

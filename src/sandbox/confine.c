@@ -71,8 +71,10 @@ static int allow_entry(struct rules *r, int dir, const struct dirent *entry, str
  * sibling would leave files that are made later without one. */
 static bool hidden_beneath(const struct plan *p, struct str path, bool *exact)
 {
-    bool found = false;
-    *exact = false;
+    /* The host's devices and shared memory, behind the /dev of our own. */
+    const struct str devices = STR("/dev");
+    bool found = path_is_beneath(devices, path);
+    *exact = str_eq(devices, path);
     for (size_t i = 0; i < p->hidden_count; i++) {
         struct str hidden = str_of(p->hidden[i].path);
         if (p->hidden[i].parent_writable)

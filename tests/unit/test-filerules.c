@@ -462,6 +462,8 @@ static void devices_and_proc_may_be_written_but_nothing_made_there(void **state)
     assert_false(is_denied(&plain, "/dev/null", FILE_WRITE));
     assert_false(is_denied(&plain, "/dev/pts/3", FILE_WRITE));
     assert_false(is_denied(&plain, "/proc/7/comm", FILE_WRITE));
+    assert_true(is_denied(&plain, "/proc/sys/kernel/core_pattern", FILE_WRITE));
+    assert_true(is_denied(&plain, "/proc/sysrq-trigger", FILE_WRITE));
     assert_true(is_denied(&plain, "/dev/shm/x", FILE_WRITE));
     assert_true(is_denied(&plain, "/dev/x", FILE_CREATE));
     assert_true(is_denied(&plain, "/dev/null", FILE_REMOVE));

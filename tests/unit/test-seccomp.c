@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -421,6 +422,56 @@ static void the_kernel_takes_every_program(void **state)
     }
 }
 
+static void no_send_connects(void **state)
+{
+    struct seccomp_program p;
+    struct err e;
+    struct seccomp_data data = { .arch = OUR_ARCH, .args = { 3, 0, MSG_FASTOPEN, MSG_FASTOPEN } };
+    static const int sends[] = { SYS_sendto, SYS_sendmsg, SYS_sendmmsg };
+    assert_int_equal(seccomp_program_get(&usual, &p, &e), 0);
+    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++) {
+        data.nr = sends[i];
+        assert_int_equal(run(&p, &data), REFUSED(EOPNOTSUPP));
+    }
+    data.args[2] = data.args[3] = MSG_NOSIGNAL | MSG_DONTWAIT;
+    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++) {
+        data.nr = sends[i];
+        assert_int_equal(run(&p, &data), SECCOMP_RET_ALLOW);
+    }
+    seccomp_program_release(&p);
+}
+
+static void init_and_warden_get_no_signal(void **state)
+{
+    struct seccomp_choice flat = usual;
+    flat.without_namespaces = true; /* they have other numbers there */
+    for (uint64_t pid = SECCOMP_INIT_PID; pid <= SECCOMP_WARDEN_PID; pid++) {
+        assert_int_equal(ask(&usual, SYS_kill, pid | HIGH, SIGTERM, 0), REFUSED(EPERM));
+        assert_int_equal(ask(&usual, SYS_tkill, pid, SIGTERM, 0), REFUSED(EPERM));
+        assert_int_equal(ask(&usual, SYS_tgkill, pid, pid, SIGTERM), REFUSED(EPERM));
+        assert_int_equal(ask(&usual, SYS_pidfd_open, pid, 0, 0), REFUSED(EPERM));
+        assert_int_equal(ask(&usual, SYS_fcntl, 0, F_SETOWN, pid), REFUSED(EPERM));
+        assert_int_equal(ask(&flat, SYS_kill, pid, SIGTERM, 0), SECCOMP_RET_ALLOW);
+    }
+    assert_int_equal(ask(&usual, SYS_setpgid, 0, SECCOMP_INIT_PID, 0), REFUSED(EPERM));
+    assert_int_equal(ask(&usual, SYS_kill, 3, SIGTERM, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&usual, SYS_kill, 0, SIGTERM, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&usual, SYS_kill, (uint64_t)-3, SIGTERM, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&usual, SYS_setpgid, 0, 0, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&usual, SYS_fcntl, 0, F_SETOWN, 7), SECCOMP_RET_ALLOW);
+}
+
+static void shared_objects_are_judged_where_one_namespace_holds_them(void **state)
+{
+    static const int calls[] = { SYS_shmget, SYS_shmat, SYS_semop, SYS_msgrcv, SYS_mq_open };
+    struct seccomp_choice nested = usual;
+    nested.nested_user_namespaces = true;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        assert_int_equal(ask(&usual, calls[i], 0, 0, 0), SECCOMP_RET_USER_NOTIF);
+        assert_int_equal(ask(&nested, calls[i], 0, 0, 0), SECCOMP_RET_ALLOW);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +484,9 @@ int main(void)
         cmocka_unit_test(opens_that_can_change_something_are_judged),
         cmocka_unit_test(calls_that_change_names_are_judged),
         cmocka_unit_test(only_plain_sockets_are_made),
+        cmocka_unit_test(no_send_connects),
+        cmocka_unit_test(init_and_warden_get_no_signal),
+        cmocka_unit_test(shared_objects_are_judged_where_one_namespace_holds_them),
         cmocka_unit_test(namespaces_are_made_only_when_nesting_is_allowed),
         cmocka_unit_test(set_id_bits_are_refused),
         cmocka_unit_test(terminals_are_not_typed_into_and_leases_not_taken),
