@@ -16,13 +16,11 @@ def place(cell, where):
 # T9
 
 @pytest.mark.threat("T9")
-@pytest.mark.guards("net", "landlock", "seccomp")
+@pytest.mark.guards("net", "mount", "landlock", "seccomp")
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET],
                          ids=["stream", "datagram", "seqpacket"])
 @pytest.mark.parametrize("where", ["outside/run/docker.sock", "abstract"])
 def test_a_socket_of_the_host_is_not_reached(cell, where, kind):
-    if cell.without == "seccomp" and where != "abstract":
-        pytest.skip("paths of sockets have one layer, the warden: docs/threat-model.md")
     cell.mkdir("ws/scratch")
     with hosts.UnixServer(place(cell, where), kind, cell.uid) as server:
         cell.attack("unix", server.name, cell.ws / "scratch", "datagram" if kind == socket.SOCK_DGRAM else "stream")
@@ -138,10 +136,10 @@ def addresses():
 
 
 @pytest.mark.threat("T11")
-@pytest.mark.guards("landlock", "seccomp")
+@pytest.mark.guards("net", "landlock", "seccomp")
 @pytest.mark.parametrize("address", addresses())
 def test_tcp_to_the_host_goes_nowhere_with_transparent_off(cell, address):
-    """The empty namespace holds alone. Without it nothing else knows TCP addresses (docs/threat-model.md)."""
+    """The empty namespace holds alone, and so does the warden, which knows the ports of those inside."""
     listener = hosts.Server("::" if ":" in address else "0.0.0.0") if ":" not in address else None
     if listener is None:
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
@@ -158,6 +156,7 @@ def test_tcp_to_the_host_goes_nowhere_with_transparent_off(cell, address):
 
 
 @pytest.mark.threat("T11")
+@pytest.mark.guards("net", "landlock", "seccomp", "transparent")
 @pytest.mark.parametrize("address", addresses())
 @TRANSPARENT
 def test_tcp_to_the_host_goes_nowhere(cell, server, address, transparent):

@@ -452,7 +452,7 @@ def test_the_token_is_in_no_argument_and_no_readable_environment(cell):
 
 
 @pytest.mark.threat("T17")
-@pytest.mark.guards("landlock", "seccomp")
+@pytest.mark.guards("landlock", "seccomp", "mount", "dumpable")
 def test_inside_only_the_command_s_own_environment_holds_the_token(cell):
     """Two means each alone: our processes inside are not readable, and do not hold it in what could be read."""
     script = ("import os\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and int(pid) not in (os.getpid(), os.getppid()):\n"

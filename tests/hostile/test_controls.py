@@ -16,6 +16,7 @@ ROWS = [
     *[("calls", group) for group in ("mount", "namespace", "trace", "kernel", "key", "time", "handle", "personality",
                                      "machine")],
     ("socket",),
+    ("ring", "{ws}/made"),
     ("setid", "{ws}/scratch"),
     ("kernel",),
     ("descriptors",),
