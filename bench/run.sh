@@ -72,6 +72,9 @@ END
 }
 
 workspace() {
+    # The peer has its own: it makes an empty file for each name that it covers.
+    mkdir -p "$scratch/peer/keep" "$scratch/peer/.git/hooks"
+    : >"$scratch/peer/.git/config"
     mkdir -p "$scratch/ws/keep" "$scratch/ws/.git/hooks" "$scratch/ws2" "$scratch/hidden" "$scratch/empty" \
         "$scratch/logs" "$scratch/ssh"
     : >"$scratch/ws/.git/config"
@@ -93,15 +96,15 @@ srt_bwrap() {
         CLAUDE_CODE_HOST_SOCKS_PROXY_PORT; do
         printf '%s\n' --setenv $name localhost,127.0.0.1,169.254.0.0/16,10.0.0.0/8
     done
-    printf '%s\n' --ro-bind / / --bind "$scratch/socket" "$scratch/socket" --bind "$scratch/ws" "$scratch/ws" \
+    printf '%s\n' --ro-bind / / --bind "$scratch/socket" "$scratch/socket" --bind "$scratch/peer" "$scratch/peer" \
         --bind "$scratch/ws2" "$scratch/ws2" --bind "$scratch/logs" "$scratch/logs" --tmpfs "$scratch/hidden" --tmpfs "$scratch/ssh" \
-        --ro-bind "$scratch/ws/keep" "$scratch/ws/keep"
+        --ro-bind "$scratch/peer/keep" "$scratch/peer/keep"
     for name in .gitconfig .gitmodules .bashrc .bash_profile .zshrc .zprofile .profile .ripgreprc .mcp.json \
         .vscode .idea; do
-        printf '%s\n' --ro-bind /dev/null "$scratch/ws/$name"
+        printf '%s\n' --ro-bind /dev/null "$scratch/peer/$name"
     done
-    printf '%s\n' --ro-bind "$scratch/ws/.git/hooks" "$scratch/ws/.git/hooks" \
-        --ro-bind "$scratch/ws/.git/config" "$scratch/ws/.git/config" --ro-bind "$scratch/empty" "$scratch/ws/.claude" \
+    printf '%s\n' --ro-bind "$scratch/peer/.git/hooks" "$scratch/peer/.git/hooks" \
+        --ro-bind "$scratch/peer/.git/config" "$scratch/peer/.git/config" --ro-bind "$scratch/empty" "$scratch/peer/.claude" \
         --ro-bind "$scratch/empty" "$scratch/empty" \
         --dev /dev --unshare-pid --unshare-user --cap-drop ALL --cap-add CAP_SETFCAP --proc /proc --
 }
