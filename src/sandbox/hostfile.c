@@ -54,6 +54,9 @@ static const char *foreign_place(const struct plan *p, struct str path)
     for (size_t i = 0; i < sizeof machine / sizeof *machine; i++)
         if (path_is_beneath(path, str_of(machine[i])))
             return "a file system of the kernel";
+    for (size_t i = 0; i < p->stalled.count; i++) /* we must not wait for it */
+        if (path_is_beneath(path, str_of(p->stalled.mounts[i].path)))
+            return "a file system that may not answer";
     for (size_t i = 0; i < p->mount_count; i++) {
         const struct plan_mount *m = &p->mounts[i];
         if ((m->kind == MOUNT_BIND || m->kind == MOUNT_PRIVATE) &&

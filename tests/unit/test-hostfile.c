@@ -173,6 +173,16 @@ static void what_a_mount_of_ours_shows_is_another_file(void **state)
     assert_string_equal(rule, "x.filesystem.readOnlyBind");
 }
 
+static void a_file_system_that_may_not_answer_is_not_asked(void **state)
+{
+    struct stalled_mount slow = { .path = (char *)in_box(5, "dir") };
+    struct wish w = wish_for("dir/new", O_WRONLY | O_CREAT);
+    const char *rule;
+    plan.stalled = (struct stalled){ .mounts = &slow, .count = 1, .socket = -1 };
+    assert_int_equal(hostfile_check(&plan, &w, &rule), EACCES);
+    assert_string_equal(rule, "a file system that may not answer");
+}
+
 int main(void)
 {
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -180,6 +190,7 @@ int main(void)
         CLAIM(what_lies_outside_the_plan_is_opened),
         CLAIM(everything_else_is_not),
         CLAIM(what_a_mount_of_ours_shows_is_another_file),
+        CLAIM(a_file_system_that_may_not_answer_is_not_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
