@@ -64,9 +64,11 @@ int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size
     *fd_count = 0;
     memset(m, 0, sizeof *m);
     ssize_t got;
+    /* Of a peer that ended without having read everything, the kernel says that first (once), and only
+     * then gives what it had sent. */
     do
         got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0)
         return errno == EAGAIN ? 0 : err_set(e, E_IO, errno, "receive a message");
     if (got == 0)

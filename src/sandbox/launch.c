@@ -261,6 +261,16 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
     return err_set(e, E_BUG, 0, "unexpected message %u while building", m.kind);
 }
 
+/* A receiver that has ended is no failure here: it has said why, a warden on the failure pipe, init on
+ * its socket. */
+static int send_order(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
+                      struct err *e)
+{
+    if (boss_send(socket, m, fds, fd_count, e) == 0)
+        return 0;
+    return e->os == EPIPE || e->os == ECONNRESET ? 0 : -1;
+}
+
 /* Lets init in to its groups and start the warden, once it has built the inside. */
 static int enter(struct launch *l, struct err *e)
 {
@@ -273,7 +283,7 @@ static int enter(struct launch *l, struct err *e)
     size_t count = 0;
     if (cgroup_doors(c, l->inside_v2, doors, &count, e) < 0)
         return err_while(e, "layer cgroup");
-    int result = boss_send(l->boss, &m, doors, count, e);
+    int result = send_order(l->boss, &m, doors, count, e);
     while (count)
         close(doors[--count]);
     return result;
@@ -282,10 +292,7 @@ static int enter(struct launch *l, struct err *e)
 static int order(struct launch *l, enum boss_kind kind, struct err *e)
 {
     struct boss_message m = { .kind = kind };
-    if (boss_send(l->orders, &m, NULL, 0, e) == 0)
-        return 0;
-    /* A warden that could not be finished has said why on the failure pipe, init on its socket. */
-    return e->os == EPIPE || e->os == ECONNRESET ? 0 : -1;
+    return send_order(l->orders, &m, NULL, 0, e);
 }
 
 static int build(struct launch *l, const struct launch_request *r, struct inner_ends *inner,
