@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,7 +82,7 @@ static int execute(const struct command *c)
     return best;
 }
 
-static int send_listener(int socket, int listener)
+static int send_listener(int socket, int listener, uint64_t pass)
 {
     union {
         char space[CMSG_SPACE(sizeof(int))];
@@ -97,7 +98,11 @@ static int send_listener(int socket, int listener)
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof listener);
     memcpy(CMSG_DATA(c), &listener, sizeof listener);
-    return sendmsg(socket, &header, MSG_NOSIGNAL) == 1 ? 0 : -1;
+    const uint64_t high = ~(uint64_t)UINT32_MAX;
+    return syscall(SYS_sendmsg, (uint64_t)(uint32_t)socket | (pass & high), &header,
+                   MSG_NOSIGNAL | pass << 32) == 1
+               ? 0
+               : -1;
 }
 
 /* The descriptor that the child sent, or -1 when it ended without (its failure is on the pipe). */
@@ -151,6 +156,7 @@ struct birth {
     const struct seccomp_program *filter;
     const struct command *command;
     int failure, go, socket;
+    uint64_t pass; /* see seccomp.h; 0 = sends are not judged */
 };
 
 static int become(void *argument)
@@ -172,9 +178,9 @@ static int become(void *argument)
         _exit(125);
     if (!p->disabled_layers[LAYER_SECCOMP]) {
         int listener = -1;
-        if (seccomp_program_load(b->filter, p->seccomp.notify ? &listener : NULL, &e) < 0)
+        if (seccomp_program_load(b->filter, b->pass, p->seccomp.notify ? &listener : NULL, &e) < 0)
             give_up(failure, 1, e.os, e.text);
-        if (p->seccomp.notify && send_listener(b->socket, listener) < 0)
+        if (p->seccomp.notify && send_listener(b->socket, listener, b->pass) < 0)
             give_up(failure, 1, errno, "layer seccomp: hand the listener over");
     }
     /* Nothing of the caller's or of ours above 2 reaches the command (T10). */
@@ -198,7 +204,9 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
-    struct birth birth = { p, filter, c, failure, go, theirs };
+    struct birth birth = { p, filter, c, failure, go, theirs, 0 };
+    if (p->seccomp.sends && getrandom(&birth.pass, sizeof birth.pass, 0) != sizeof birth.pass)
+        return err_set(e, E_SANDBOX, errno, "start the command: take a random number");
     /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
     int how = CLONE_VM | CLONE_VFORK | (p->flat ? SIGCHLD : CLONE_PARENT);
     *pid = clone(become, stack + STACK_SIZE, how, &birth);

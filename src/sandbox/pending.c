@@ -27,6 +27,8 @@ static void finish(struct warden *w, struct pending *p, int result)
         warden_unwatch(w, &p->source);
     fd_drop(&p->source.fd);
     fd_drop(&p->object);
+    if (p->drop)
+        p->drop(p->job);
     free(p);
 }
 
@@ -44,6 +46,8 @@ int pending_add(struct pending *model, uint32_t events)
     if (w->pending_count >= PENDING_MAX) {
         fd_drop(&model->source.fd);
         fd_drop(&model->object);
+        if (model->drop)
+            model->drop(model->job);
         return EAGAIN;
     }
     struct pending *p = mem_get(sizeof *p);
@@ -104,7 +108,7 @@ int pending_run(struct warden *w)
             if (notify_is_valid(&p->q.call))
                 result = p->source.ready ? PENDING_AGAIN : p->attempt(p);
             if (result == PENDING_AGAIN && p->deadline && now >= p->deadline)
-                result = EINPROGRESS;
+                result = p->late;
             if (result != PENDING_AGAIN) {
                 finish(w, p, result);
                 continue;

@@ -14,21 +14,24 @@ struct pending {
     struct source source; /* first; fd is owned by the pending call, -1 = none */
     struct request q;
     struct pending *next;
-    int object;                       /* owned: what is to be opened or connected to; -1 = none */
-    int flags;                        /* of the open, or of the socket */
-    dev_t device;                     /* of a fifo */
+    int object;   /* owned: what is to be opened or connected to; -1 = none */
+    int flags;    /* of the open, or of the socket */
+    dev_t device; /* of a fifo */
     ino_t inode;
     uint32_t wish;                    /* see wishes.h; 0 = none */
     void (*gone)(struct pending *p);  /* the caller ended before it was answered; NULL = nobody cares */
     int64_t next_try, wait, deadline; /* monotonic ns; next_try 0 = waits for source.fd only */
     /* Tries; what the caller is to be told, REQUEST_ANSWERED, or PENDING_AGAIN. */
     int (*attempt)(struct pending *p);
+    int late;  /* errno at the deadline */
+    void *job; /* owned when there is a `drop`: what the attempt works on */
+    void (*drop)(void *job);
     unsigned char address[128]; /* of a socket */
     uint32_t address_length;
 };
 
 /* Puts the call aside: `attempt` is called again after a while (retry), or when `fd` shows `events`
- * (events not 0). Takes over `fd` and `object`. The caller of this function returns what it returns:
+ * (events not 0). Takes over `fd`, `object` and `job`. The caller of this function returns what it returns:
  * REQUEST_ANSWERED, or an errno when there are too many. */
 int pending_add(struct pending *model, uint32_t events);
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "sandbox/host_sockets.h"
 #include "sandbox/identity.h"
+#include "sandbox/landlock.h"
 #include "sandbox/marks.h"
 
 #include <errno.h>
@@ -274,6 +275,7 @@ static int plan_layers(struct plan *p, struct err *e)
 /* Opens that only read are notified where a person may be asked about them, too. */
 static void plan_seccomp(struct plan *p, const struct plan_request *r)
 {
+    static const struct landlock_wants unix_rights = { .files = LL_RESOLVE_UNIX };
     const struct settings *s = p->settings;
     const bool files = !s->filesystem_disabled;
     p->ask_files = s->ask_files && files && r->can_ask && !s->egress.strict_allowlist;
@@ -282,6 +284,7 @@ static void plan_seccomp(struct plan *p, const struct plan_request *r)
         .nested_user_namespaces = s->nested_user_namespaces,
         .no_setid = s->no_setid,
         .notify = true,
+        .sends = !s->all_unix_sockets && !landlock_granted(landlock_abi(), unix_rights).files,
         .every_open = files && (s->strict_hide || (p->ask_files && s->hide_home)),
         .allow = s->seccomp_allow.count ? s->seccomp_allow.items : NULL,
         .deny = s->seccomp_deny.count ? s->seccomp_deny.items : NULL,

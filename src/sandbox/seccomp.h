@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Of our own processes in the sandbox's pid namespace: the filter protects them by these numbers. */
 enum { SECCOMP_INIT_PID = 1, SECCOMP_WARDEN_PID = 2 };
@@ -23,6 +24,7 @@ struct seccomp_choice {
     bool no_setid;               /* refuse set-id bits */
     bool notify;                 /* false only with filesystem.disabled and all unix sockets allowed, or --disable-layer */
     bool every_open;             /* opens that only read are judged as well (strictHide); with notify */
+    bool sends;                  /* with notify: also those that may carry an address (sendops.h) */
     bool without_namespaces;     /* see flat.h; compiled at start */
     const char *const *allow, *const *deny; /* NULL-terminated names, or NULL */
 };
@@ -40,10 +42,14 @@ int seccomp_program_get(const struct seccomp_choice *choice, struct seccomp_prog
                         struct err *e);
 void seccomp_program_release(struct seccomp_program *p);
 
-/* Loads the program into the calling thread; no_new_privs must be set. With `listener` the
+/* Loads the program into the calling thread; no_new_privs must be set. A `pass` that is not 0 lets one
+ * kind of call through: sendmsg whose descriptor and flags carry its halves above their own 32 bits, which
+ * the kernel does not look at. It is for handing the listener on where sends are judged: random, and gone
+ * with our memory when the command is executed. With `listener` the
  * notification descriptor comes back in *listener. EBUSY is said as "already inside a sandbox that
  * holds the notification listener". */
-int seccomp_program_load(const struct seccomp_program *p, int *listener, struct err *e);
+int seccomp_program_load(const struct seccomp_program *p, uint64_t pass, int *listener,
+                         struct err *e);
 
 /* Prints what a preset does, for --explain: one line per rule. */
 void seccomp_describe(const struct seccomp_choice *choice, void (*line)(void *ctx, const char *text), void *ctx);

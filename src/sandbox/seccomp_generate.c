@@ -25,11 +25,13 @@ int main(int argc, char **argv)
     }
     fprintf(out, "#include \"sandbox/seccomp_rules.h\"\n\n");
     for (unsigned i = 0; i < SECCOMP_BUILT; i++) {
-        struct seccomp_choice choice = { .preset = (int)(i / 16),
-                                         .nested_user_namespaces = i & 8,
-                                         .every_open = i & 4,
-                                         .no_setid = i & 2,
-                                         .notify = i & 1 };
+        const unsigned way = i % SECCOMP_WAYS, rest = i / SECCOMP_WAYS;
+        struct seccomp_choice choice = { .preset = (int)(rest / 8),
+                                         .nested_user_namespaces = rest & 4,
+                                         .every_open = rest & 2,
+                                         .no_setid = rest & 1,
+                                         .notify = way > 0,
+                                         .sends = way > 1 };
         struct sock_filter *filter;
         struct err e;
         CHECK(seccomp_built_index(&choice) == i);

@@ -25,12 +25,8 @@
 
 #if defined(__x86_64__)
 enum { OUR_ARCH_HAS_X32 = 1 };
-#define OUR_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-enum { OUR_ARCH_HAS_X32 = 0 };
-#define OUR_ARCH AUDIT_ARCH_AARCH64
 #else
-#error "the filter was written for x86_64 and aarch64"
+enum { OUR_ARCH_HAS_X32 = 0 };
 #endif
 
 /* Calls that libseccomp 2.5 has no name for. They have one number on all architectures. */
@@ -388,7 +384,7 @@ static void add_sockets(struct rules *r)
                                          is(2, over) });
     }
     /* A datagram socket can name a path in every sendmsg, whose address stands in memory. The warden
-     * says whether Landlock watches that on this kernel. */
+     * must know of the first one, unless Landlock watches where they lead. */
     if (r->choice->notify) {
         const struct scmp_arg_cmp datagram[] = { is(0, AF_UNIX), masked(1, TYPE, SOCK_DGRAM) };
         add(r, SCMP_ACT_NOTIFY, "socket", 2, datagram);
@@ -425,9 +421,15 @@ static void add_sends(struct rules *r)
         const char *name;
         unsigned flags;
     } sends[] = { { "sendto", 3 }, { "sendmsg", 2 }, { "sendmmsg", 3 } };
-    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++)
+    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++) {
         add(r, SCMP_ACT_ERRNO(EOPNOTSUPP), sends[i].name, 1,
             (struct scmp_arg_cmp[]){ has(sends[i].flags, MSG_FASTOPEN) });
+        /* sendto without an address can reach nobody but whom connect has reached. */
+        if (r->choice->notify && r->choice->sends)
+            add(r, SCMP_ACT_NOTIFY, sends[i].name, i == 0 ? 2 : 1,
+                (struct scmp_arg_cmp[]){ masked(sends[i].flags, MSG_FASTOPEN, 0),
+                                         SCMP_A4_64(SCMP_CMP_NE, 0) });
+    }
 }
 
 /* TCP through the warden is all of the network: no other protocol. */
@@ -486,7 +488,9 @@ static int add_own(struct rules *r, struct err *e)
         if (call_number(*name) == __NR_SCMP_ERROR)
             return err_set(e, E_INPUT, 0, "x.seccomp.allow: no system call is called '%s'", *name);
         bool judged = is_among(judged_calls, JUDGED_CALLS, *name) ||
-                      str_eq(str_of(*name), STR("open")) || str_eq(str_of(*name), STR("openat"));
+                      str_eq(str_of(*name), STR("open")) || str_eq(str_of(*name), STR("openat")) ||
+                      (r->choice->sends && str_starts(str_of(*name), STR("send")) &&
+                       !str_starts(str_of(*name), STR("sendfile")));
         if (judged && r->choice->notify)
             return err_set(e, E_INPUT, 0,
                            "x.seccomp.allow: '%s' is judged by name and cannot be let through "
@@ -518,7 +522,7 @@ static unsigned short write_head(const struct rules *r, struct sock_filter head[
     unsigned short n = 0;
     head[n++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0);
+    head[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SECCOMP_OUR_ARCH, 1, 0);
     head[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kill);
     head[n++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
@@ -632,6 +636,10 @@ void seccomp_describe(const struct seccomp_choice *choice,
                       ctx);
     if (choice->notify && !choice->nested_user_namespaces)
         describe_list("objects that were made inside only", ipc_calls, IPC_CALLS, line, ctx);
+    if (choice->notify && choice->sends)
+        line(ctx,
+             "sendto with an address, sendmsg, sendmmsg: done by the warden once there is a unix "
+             "datagram socket");
     describe_list("some arguments are refused or judged", partly_calls, PARTLY_CALLS, line, ctx);
     for (const char *const *name = choice->allow; name && *name; name++)
         describe_list("allowed by x.seccomp.allow", name, 1, line, ctx);

@@ -132,8 +132,7 @@ static int attempt_local(struct pending *p)
     return os == EAGAIN ? PENDING_AGAIN : os;
 }
 
-/* Until when the caller itself would have waited. */
-static int64_t send_deadline(int socket)
+int64_t sockop_deadline(int socket)
 {
     struct timeval t = { 0 };
     socklen_t n = sizeof t;
@@ -166,7 +165,8 @@ static int connect_as_caller(struct request *q, int *socket, int *object, const 
         return os;
     struct pending later = { .q = *q,
                              .object = -1,
-                             .deadline = send_deadline(*socket),
+                             .deadline = sockop_deadline(*socket),
+                             .late = EINPROGRESS,
                              .attempt = is_local ? attempt_local : attempt_result,
                              .address_length = length };
     memcpy(later.address, a, length <= sizeof later.address ? length : 0);
@@ -199,32 +199,39 @@ static int uncover(struct warden *w, struct place *at)
     return 0;
 }
 
+int sockop_judge(struct request *q, int socket, const union address *a, uint32_t length,
+                 int *object)
+{
+    char path[PATH_MAX];
+    AUTO_PLACE at = PLACE_NONE;
+    int domain = domain_of(socket);
+    if (domain < 0)
+        return ENOTSOCK;
+    if (!path_in(a, length, domain, path))
+        return reach_judge_connect(q, socket, a, length, domain);
+    int os = place_find_object(q, AT_FDCWD, path, true, &at);
+    if (os || at.object < 0)
+        return os ? os : ENOENT;
+    if ((os = judge_reach(q, &at)) != 0 || (os = uncover(q->w, &at)) != 0)
+        return os;
+    *object = fd_take(&at.object);
+    return 0;
+}
+
 int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t length)
 {
     union address a;
-    char path[PATH_MAX];
-    AUTO_PLACE at = PLACE_NONE;
     int os = read_address(q, address, length, &a);
     if (os)
         return os;
     AUTO_FD copy = -1;
+    AUTO_FD object = -1;
     if ((os = tracee_copy_descriptor(q, socket, &copy)) != 0)
         return os;
     if (!tracee_is_there(q))
         return EINTR;
-    int domain = domain_of(copy);
-    if (domain < 0)
-        return ENOTSOCK;
-    if (path_in(&a, length, domain, path)) {
-        os = place_find_object(q, AT_FDCWD, path, true, &at);
-        if (os || at.object < 0)
-            return os ? os : ENOENT;
-        if ((os = judge_reach(q, &at)) != 0 || (os = uncover(q->w, &at)) != 0)
-            return os;
-    } else if ((os = reach_judge_connect(q, copy, &a, length, domain)) != 0) {
-        return os;
-    }
-    return connect_as_caller(q, &copy, &at.object, &a, length);
+    os = sockop_judge(q, copy, &a, length, &object);
+    return os ? os : connect_as_caller(q, &copy, &object, &a, length);
 }
 
 /* Makes the socket's name. A caller reads its address back (getsockname), so the path is bound as it
@@ -345,14 +352,4 @@ int sockop_listen(struct request *q, int socket, int backlog)
         return errno;
     reach_note_port(q->w, copy);
     return 0;
-}
-
-int sockop_datagram(struct request *q)
-{
-    if (q->w->options.all_unix_sockets || q->w->options.unix_datagrams) {
-        notify_continue(&q->w->notify, &q->call); /* nothing but numbers in its arguments */
-        return REQUEST_ANSWERED;
-    }
-    warden_report(q, STR("AF_UNIX datagram socket"), "network.allowAllUnixSockets", EPERM, false);
-    return EPERM;
 }

@@ -58,7 +58,7 @@ static void obey(struct spawner *s, struct warden *w, const struct boss_message 
         return;
     }
     for (int i = 0; i < 3; i++)
-        c.stdio[i] = fds[i + 1];
+        warden_note_descriptor(w, c.stdio[i] = fds[i + 1]);
     c.own_session = true;
     int result =
         command_start(s->setup->plan, s->setup->filter, &c, fds[4], -1, &pid, &listener, &e);
@@ -169,6 +169,7 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .unix_bind_count = p->unix_bind_count,
         .all_unix_sockets = p->settings->all_unix_sockets,
         .unix_datagrams = landlock_granted(landlock_abi(), unix_rights).files != 0,
+        .unseen_datagrams = p->seccomp.allow != NULL,
         .host_network = p->flat,
         .network = p->flat ? NULL : &p->netns,
         .forwards = p->settings->ports_out,
@@ -186,6 +187,8 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
     };
     if (warden_new(&options, &w, &e) < 0)
         fail(&s, &e);
+    for (int i = 0; setup->first && i < 3; i++)
+        warden_note_descriptor(w, setup->first->stdio[i] < 0 ? i : setup->first->stdio[i]);
     if (!setup->first)
         wait_for_order(&s, BOSS_GO);
     if (setup->first && command_start(p, setup->filter, setup->first, s.failure, s.orders, &s.first,

@@ -43,6 +43,8 @@ struct warden {
     struct own_socket own_sockets[OWN_SOCKETS];
     size_t own_socket_next;
     uint8_t own_ports[65536 / 8]; /* that somebody inside has listened on or bound */
+    bool judges_sends;            /* see sendops.h */
+    uint8_t *senders; /* owned; one bit per thread whose send was let through; NULL = none yet */
     struct ipc_objects *ipc;      /* see ipcops.h */
     dev_t plain_device; /* the last one that was found not to be a proc file system */
     struct {

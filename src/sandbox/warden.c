@@ -7,6 +7,7 @@
 #include "sandbox/gitpointer.h"
 #include "sandbox/ipcops.h"
 #include "sandbox/pending.h"
+#include "sandbox/sendops.h"
 #include "sandbox/sockops.h"
 #include "sandbox/tracee.h"
 #include "sandbox/wishes.h"
@@ -77,7 +78,7 @@ static int serve_bind(struct request *q, const uint64_t a[6])
 
 static int serve_datagram(struct request *q, const uint64_t a[6])
 {
-    return sockop_datagram(q);
+    return sendop_socket(q);
 }
 
 static int serve_umask(struct request *q, const uint64_t a[6])
@@ -226,6 +227,9 @@ static const struct call_row {
     { SYS_bind, "bind", serve_bind },
     { SYS_socket, "socket", serve_datagram },
     { SYS_socketpair, "socketpair", serve_datagram },
+    { SYS_sendto, "sendto", sendop_to },
+    { SYS_sendmsg, "sendmsg", sendop_message },
+    { SYS_sendmmsg, "sendmmsg", sendop_messages },
     { SYS_umask, "umask", serve_umask },
     { SYS_listen, "listen", serve_listen },
     { SYS_shmget, "shmget", ipcop_shmget },
@@ -373,6 +377,7 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     sigaddset(&ours, SIGXFSZ);
     sigaddset(&ours, SIGPIPE);
     sigprocmask(SIG_BLOCK, &ours, NULL);
+    w->judges_sends = options->unseen_datagrams;
     if (notify_init(&w->notify, e) < 0 || open_tree_of_proc(w, e) < 0) {
         warden_free(w);
         return -1;
@@ -384,6 +389,15 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     }
     *out = w;
     return 0;
+}
+
+void warden_note_descriptor(struct warden *w, int fd)
+{
+    int domain = -1, type = -1;
+    socklen_t n = sizeof domain, m = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0)
+        w->judges_sends |= domain == AF_UNIX && type == SOCK_DGRAM;
 }
 
 int warden_add(struct warden *w, int listener, struct err *e)
@@ -436,6 +450,7 @@ int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, voi
 void warden_free(struct warden *w)
 {
     pending_free(w);
+    free(w->senders);
     gitpointer_free(w);
     ipcops_free(w);
     notify_release(&w->notify);

@@ -45,9 +45,10 @@ struct warden_options {
     const struct file_rule_path *unix_connect, *unix_bind;
     size_t unix_connect_count, unix_bind_count;
     bool all_unix_sockets;
-    /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise
-     * AF_UNIX datagram sockets are refused, because each sendmsg may name a path. */
+    /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise the
+     * filter hands sends over, and they are done by the warden once there are such sockets. */
     bool unix_datagrams;
+    bool unseen_datagrams; /* they can be made without the warden's knowledge (x.seccomp.allow) */
     /* The network is the host's: TCP connections go to these ports of 127.0.0.1 and nowhere else,
      * servers stay on loopback, and names in the abstract namespace are refused. */
     bool host_network;
@@ -79,6 +80,9 @@ struct warden;
 /* Opens what the warden needs beneath /proc. *options and what it points to stay the caller's and
  * must outlive the warden. */
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e);
+
+/* A command is about to be started with this descriptor, which may be a datagram socket already. */
+void warden_note_descriptor(struct warden *w, int fd);
 
 /* Takes over a seccomp notification descriptor; it is closed when no process is left behind it. */
 int warden_add(struct warden *w, int listener, struct err *e);

@@ -97,18 +97,71 @@ for name in ('own.sock', '\\0inside', os.environ['TMPDIR'] + '/t.sock'):
 """
 
 
-def landlock_abi():
-    import ctypes
-    return ctypes.CDLL(None).syscall(444, None, 0, 1)
-
-
-# Below ABI 9 nothing can tell which socket a datagram names, so those sockets are refused altogether.
 @pytest.mark.threat("T9")
-@pytest.mark.parametrize("kind", ["stream", "seqpacket", pytest.param(
-    "datagram", marks=pytest.mark.skipif(landlock_abi() < 9, reason="needs Landlock ABI 9"))])
+@pytest.mark.parametrize("kind", ["stream", "seqpacket", "datagram"])
 def test_private_sockets_work(cell, kind):
     """Making sockets and reaching the sandbox's own ones is allowed (contract 3.7); only the host's are not."""
     assert cell.python(PRIVATE, kind).ok() == "b'x'\n" * 3
+
+
+DATAGRAMS = """
+import array, os, signal, socket, threading
+U, D, R = socket.AF_UNIX, socket.SOCK_DGRAM, (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+def bound(name):
+    s = socket.socket(U, D); s.bind(name); return s
+server, client = bound('server'), bound('client')
+client.sendto(b'ask', 'server'); word, sender = server.recvfrom(9); server.sendto(b'reply', sender)
+print(word, sender, client.recv(9))
+r, w = os.pipe()
+client.sendmsg([b'a', b'b'], [(*R, array.array('i', [w]))], 0, 'server')
+word, fds, *_ = socket.recv_fds(server, 9, 1); os.write(fds[0], b'passed'); print(word, os.read(r, 9))
+client.sendmsg([], [], 0, 'server'); print(server.recv(9))
+a, b = socket.socketpair(U, D); a.send(b'1'); a.sendmsg([b'2', b'3']); print(b.recv(9), b.recv(9))
+creds = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, array.array('i', [os.getpid(), os.getuid(), os.getgid()]))
+b.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1); a.sendmsg([b'who'], [creds])
+word, ancillary, *_ = b.recvmsg(9, 99); print(word, array.array('i', ancillary[0][2])[1:].tolist() == [os.getuid(), os.getgid()])
+sent = 0
+client.setblocking(False)
+try:
+    while True: client.sendto(b'x', 'server'); sent += 1
+except BlockingIOError: pass
+client.setblocking(True)
+threading.Timer(0.2, lambda: [server.recv(9) for i in range(sent + 1)]).start()
+print(client.sendto(b'waits', 'server'))
+for name in ('nobody', 'x' * 107):
+    try: client.sendto(b'x', name)
+    except OSError as e: print(e.errno)
+stream = socket.socketpair()
+got = []
+reader = threading.Thread(target=lambda: [got.append(len(part)) for part in iter(lambda: stream[1].recv(65536), b'')])
+reader.start(); stream[0].sendmsg([b'z' * 600000, b'z' * 100000]); stream[0].close(); reader.join(); print(sum(got))
+signal.signal(signal.SIGPIPE, lambda *a: print('SIGPIPE'))
+c, d = socket.socketpair(); d.close()
+try: c.sendmsg([b'x'], [], 0)
+except BrokenPipeError: print('EPIPE')
+"""
+
+
+@pytest.mark.threat("T9")
+def test_private_datagram_sockets_do_what_they_do_outside(cell):
+    inside = cell.python(DATAGRAMS).ok()
+    for name in ("server", "client"):
+        (cell.ws / name).unlink()
+    outside = cell.finish(cell.popen(["/usr/bin/python3", "-I", "-S", "-c", DATAGRAMS])).ok()
+    assert inside == outside and "700000" in inside
+
+
+@pytest.mark.threat("T10")
+def test_a_datagram_socket_that_the_caller_hands_on_reaches_nothing(cell):
+    """It is there before the warden could see it come."""
+    with hosts.UnixServer(place(cell, "outside/run/log.sock"), socket.SOCK_DGRAM, cell.uid) as server:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        script = ("import socket\ns = socket.socket(fileno=0)\n"
+                  f"for send in (lambda: s.sendto(b'x', {server.name!r}), lambda: s.sendmsg([b'x'], [], 0, {server.name!r})):\n"
+                  "    try: send(); print('sent')\n    except OSError as e: print(e.errno)\n"
+                  "s.send(b'back')")
+        done = cell.python(script, stdin=theirs)
+        assert "sent" not in done.ok() and ours.recv(9) == b"back" and not server.touched()
 
 
 # T11

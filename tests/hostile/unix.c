@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,9 +234,122 @@ static bool by_changing_the_address(void)
     return worked;
 }
 
+/* A descriptor that leads to a stream while the call is judged, and to a datagram socket when the kernel
+ * takes it. */
+static int swapped, stream_end, datagram;
+
+static void *swap(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        dup2(stream_end, swapped);
+        dup2(datagram, swapped);
+    }
+    return unused;
+}
+
+static bool by_swapping_the_descriptor(void)
+{
+    struct sockaddr_un at;
+    int pair[2];
+    char word[] = "hostile";
+    struct iovec part = { word, 7 };
+    struct msghdr message = { .msg_name = &at, .msg_iov = &part, .msg_iovlen = 1 };
+    message.msg_namelen = address(&at, target);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return false;
+    stream_end = pair[0];
+    swapped = dup(stream_end);
+    for (int i = 0; i < 100; i++) /* before there is any: these go on by themselves */
+        sendmsg(stream_end, &message, MSG_DONTWAIT);
+    datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
+    pthread_t thread;
+    atomic_store(&stop, false);
+    if (*target == '@' || datagram < 0 || pthread_create(&thread, NULL, swap, NULL) != 0)
+        return false;
+    for (long end = attack_now() + 100; attack_now() < end;) {
+        sendmsg(swapped, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sendto(swapped, word, 7, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&at,
+               message.msg_namelen);
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    errno = EACCES;
+    return false; /* whether one has arrived, the server knows */
+}
+
+/* The same with the name: it leads to our own socket while the call is judged. */
+static bool by_changing_the_name_of_a_send(void)
+{
+    char mine[PATH_MAX], word[] = "hostile";
+    snprintf(mine, sizeof mine, "%s/own-datagrams", scratch);
+    address(&own_address, mine);
+    address(&host_address, target);
+    int own = socket(AF_UNIX, SOCK_DGRAM, 0), fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    unlink(mine);
+    if (*target == '@' || own < 0 || fd < 0 ||
+        bind(own, (struct sockaddr *)&own_address, sizeof own_address) < 0)
+        return false;
+    struct iovec part = { word, 7 };
+    struct msghdr message = {
+        .msg_name = &flipped, .msg_namelen = sizeof flipped, .msg_iov = &part, .msg_iovlen = 1
+    };
+    pthread_t thread;
+    atomic_store(&stop, false);
+    if (pthread_create(&thread, NULL, flip, NULL) != 0)
+        return false;
+    for (long end = attack_now() + 100; attack_now() < end;) {
+        sendmsg(fd, &message, MSG_DONTWAIT);
+        sendto(fd, word, 7, MSG_DONTWAIT, (struct sockaddr *)&flipped, sizeof flipped);
+        while (recv(own, word, sizeof word, MSG_DONTWAIT) > 0)
+            continue;
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    unlink(mine);
+    errno = EACCES;
+    return false;
+}
+
+/* A send that was let through must not be on its way still when the first datagram socket comes. */
+static void *send_for_ever(void *to)
+{
+    char word[] = "hostile";
+    struct iovec part = { word, 7 };
+    struct msghdr message = { .msg_name = to, .msg_iov = &part, .msg_iovlen = 1 };
+    message.msg_namelen = sizeof host_address;
+    while (!atomic_load(&stop))
+        sendmsg(swapped, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return NULL;
+}
+
+static bool by_a_send_from_before(void)
+{
+    int pair[2];
+    pthread_t threads[8];
+    if (*target == '@' || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return false;
+    address(&host_address, target);
+    swapped = dup(pair[0]);
+    atomic_store(&stop, false);
+    for (size_t i = 0; i < 8; i++)
+        if (pthread_create(&threads[i], NULL, send_for_ever, &host_address) != 0)
+            attack_cannot("no thread");
+    datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (datagram >= 0)
+        dup2(datagram, swapped);
+    for (long end = attack_now() + 50; attack_now() < end;)
+        sched_yield();
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    errno = EACCES;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static const struct way ways[] = {
+        { "send from before", by_a_send_from_before }, /* first: there is no datagram socket yet */
         { "connect", by_connect },
         { "full address", by_full_address },
         { "other types", by_other_types },
@@ -249,6 +363,8 @@ int main(int argc, char **argv)
         { "names of /proc", by_proc_names },
         { "bind mount", by_bind_mount },
         { "changing address", by_changing_the_address },
+        { "changing name of a send", by_changing_the_name_of_a_send },
+        { "swapping descriptor", by_swapping_the_descriptor },
     };
     attack_begin(argc, argv);
     target = attack_argument(1);

@@ -286,6 +286,18 @@ static void only_plain_sockets_are_made(void **state)
     assert_int_equal(ask(&usual, SYS_socketpair, 30, SOCK_STREAM, 0), REFUSED(EPERM));
 }
 
+static void sends_that_may_carry_a_name_are_handed_over_when_asked_for(void **state)
+{
+    struct seccomp_choice sends = usual;
+    sends.sends = true;
+    assert_int_equal(ask(&usual, SYS_sendmsg, 3, 0, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&sends, SYS_sendmsg, 3, 0, 0), SECCOMP_RET_USER_NOTIF);
+    assert_int_equal(ask(&sends, SYS_sendmsg, 3, 0, MSG_NOSIGNAL | HIGH), SECCOMP_RET_USER_NOTIF);
+    assert_int_equal(ask(&sends, SYS_sendmsg, 3, 0, MSG_FASTOPEN), REFUSED(EOPNOTSUPP));
+    assert_int_equal(ask(&sends, SYS_sendto, 3, 0, 0), SECCOMP_RET_ALLOW); /* no address */
+    assert_int_equal(ask(&sends, SYS_sendmmsg, 3, 0, 0), SECCOMP_RET_USER_NOTIF);
+}
+
 static void namespaces_are_made_only_when_nesting_is_allowed(void **state)
 {
     static const uint64_t spaces[] = { CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
@@ -410,9 +422,10 @@ static void the_kernel_takes_every_program(void **state)
             struct err e;
             int listener;
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            if (seccomp_program_load(&p, &listener, &e) < 0)
+            if (seccomp_program_load(&p, 0, &listener, &e) < 0)
                 _exit(1);
-            if (seccomp_program_load(&p, &listener, &e) == 0 || !strstr(e.text, "already inside"))
+            if (seccomp_program_load(&p, 0, &listener, &e) == 0 ||
+                !strstr(e.text, "already inside"))
                 _exit(2);
             _exit(syscall(SYS_mount, 0, 0, 0, 0, 0) == -1 && errno == EPERM ? 0 : 3);
         }
@@ -487,6 +500,7 @@ int main(void)
         cmocka_unit_test(no_send_connects),
         cmocka_unit_test(init_and_warden_get_no_signal),
         cmocka_unit_test(shared_objects_are_judged_where_one_namespace_holds_them),
+        cmocka_unit_test(sends_that_may_carry_a_name_are_handed_over_when_asked_for),
         cmocka_unit_test(namespaces_are_made_only_when_nesting_is_allowed),
         cmocka_unit_test(set_id_bits_are_refused),
         cmocka_unit_test(terminals_are_not_typed_into_and_leases_not_taken),

@@ -554,10 +554,45 @@ static int use_own_sockets(void *ctx)
     int hidden = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_UNIX, SOCK_STREAM, 0);
     WANT(bind(hidden, (struct sockaddr *)&address, sizeof address) == 0 && listen(hidden, 1) == 0);
     WANT(connect(other, (struct sockaddr *)&address, sizeof address) == 0);
-    WANT_ERRNO(socket(AF_UNIX, SOCK_DGRAM, 0), EPERM);
-    int pair[2];
-    WANT_ERRNO(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), EPERM);
     return 0;
+}
+
+static int use_datagrams(void *ctx)
+{
+    struct sockaddr_un own, outside;
+    char word[8];
+    int pair[2];
+    WANT(chdir(box) == 0);
+    close(named("d", &own));
+    close(named("/dev/log", &outside));
+    outside.sun_family = own.sun_family = AF_UNIX;
+    int server = socket(AF_UNIX, SOCK_DGRAM, 0), client = socket(AF_UNIX, SOCK_DGRAM, 0);
+    const struct sockaddr *to = (struct sockaddr *)&own;
+    WANT(bind(server, to, sizeof own) == 0);
+    WANT(sendto(client, "one", 3, 0, to, sizeof own) == 3);
+    WANT(recv(server, word, sizeof word, 0) == 3 && memcmp(word, "one", 3) == 0);
+    struct iovec parts[] = { { (char *)"t", 1 }, { (char *)"wo", 2 } };
+    struct mmsghdr both[2] = { 0 };
+    for (int i = 0; i < 2; i++)
+        both[i].msg_hdr = (struct msghdr){
+            .msg_name = &own, .msg_namelen = sizeof own, .msg_iov = parts, .msg_iovlen = 2
+        };
+    WANT(sendmsg(client, &both[0].msg_hdr, 0) == 3);
+    WANT(recv(server, word, sizeof word, 0) == 3 && memcmp(word, "two", 3) == 0);
+    WANT(sendmmsg(client, both, 2, 0) == 2 && both[0].msg_len == 3 && both[1].msg_len == 3);
+    WANT(recv(server, word, sizeof word, 0) == 3 && recv(server, word, sizeof word, 0) == 3);
+    WANT_ERRNO(sendto(client, "x", 1, MSG_FASTOPEN, to, sizeof own), EOPNOTSUPP);
+    WANT_ERRNO(sendmsg(client, NULL, 0), EFAULT);
+    WANT_ERRNO(sendto(-1, "x", 1, 0, to, sizeof own), EBADF);
+    WANT_ERRNO(sendto(open("file", O_RDWR | O_CREAT, 0600), "x", 1, 0, to, sizeof own), ENOTSOCK);
+    WANT_ERRNO(sendto(client, (void *)8, 1, 0, to, sizeof own), EFAULT);
+    WANT(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0 && send(pair[0], "x", 1, 0) == 1);
+    return 0;
+}
+
+static void own_datagrams_arrive(void **state)
+{
+    inside_work(use_datagrams, NULL);
 }
 
 static void own_sockets_work(void **state)
@@ -836,6 +871,7 @@ int main(void)
         CLAIM(a_flood_of_denials_is_counted),
         CLAIM(a_fifo_waits_for_its_other_end_and_holds_up_nobody),
         CLAIM(own_sockets_work),
+        CLAIM(own_datagrams_arrive),
         CLAIM(internet_sockets_connect_as_ever),
         CLAIM(a_socket_outside_is_reached_only_when_it_is_listed),
         CLAIM(every_change_of_the_umask_counts_at_once),
