@@ -9,14 +9,10 @@ static const struct {
     const char *name;
     int http, exit_code;
 } err_faces[E_KINDS] = {
-    [E_NONE] = { "none", 200, 0 },
-    [E_INPUT] = { "invalid_request", 400, 1 },
-    [E_DENIED] = { "forbidden", 403, 3 },
-    [E_MISSING] = { "not_found", 404, 4 },
-    [E_CONFLICT] = { "conflict", 409, 5 },
-    [E_BUSY] = { "overloaded", 503, 6 },
-    [E_IO] = { "io_error", 502, 7 },
-    [E_SANDBOX] = { "sandbox", 500, 125 },
+    [E_NONE] = { "none", 200, 0 },         [E_INPUT] = { "invalid_request", 400, 1 },
+    [E_DENIED] = { "forbidden", 403, 3 },  [E_MISSING] = { "not_found", 404, 4 },
+    [E_CONFLICT] = { "conflict", 409, 5 }, [E_BUSY] = { "overloaded", 503, 6 },
+    [E_IO] = { "io_error", 502, 7 },       [E_SANDBOX] = { "sandbox", 500, 125 },
     [E_BUG] = { "internal", 500, 70 },
 };
 

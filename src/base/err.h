@@ -30,7 +30,7 @@ struct err {
 /* Fills *e and always returns -1, so that `return err_set(...)` reads as "fail with".
  * With `os` not 0, ": <what errno means>" is added. A cut text ends in "...". */
 __attribute__((cold, format(printf, 4, 5))) int err_set(struct err *e, enum err_kind kind, int os,
-                                                  const char *fmt, ...);
+                                                        const char *fmt, ...);
 
 /* Puts what the caller was doing in front of what went wrong: "start sandbox: mount '/src': ...".
  * Always returns -1. */

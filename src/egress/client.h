@@ -73,8 +73,8 @@ struct client {
     struct in_addr held_name; /* keeps its place in names while we live */
     struct permission *permission;
     struct hop *hop;
-    struct dial *dial;    /* to a port of the host's loopback */
-    struct entry *entry;  /* to a port inside */
+    struct dial *dial;                    /* to a port of the host's loopback */
+    struct entry *entry;                  /* to a port inside */
     const struct egress_forward *forward; /* the listener's, or NULL */
     struct relay *relay;
     struct exchange *exchange;

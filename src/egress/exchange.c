@@ -225,8 +225,8 @@ static int forward_head(struct exchange *x)
         return 0; /* HTTP/1.0 does not know interim responses */
     if (head->status >= 200) {
         /* An answer before the whole request leaves a body behind that nobody would read. */
-        x->closing = x->closing || !x->request_done || !c->http.head.keep_alive ||
-                     (c->ended && !c->in.n);
+        x->closing =
+            x->closing || !x->request_done || !c->http.head.keep_alive || (c->ended && !c->in.n);
         x->head_sent = true;
     }
     struct http1_forward how = { .drop = c->sandbox->policy.strip_response_headers,

@@ -58,8 +58,9 @@ enum egress_decision { EGRESS_DENY, EGRESS_ALLOW, EGRESS_ASK };
 
 struct egress_verdict {
     enum egress_decision decision;
-    const char *reason; /* for a denial, what the client is told; borrowed from the policy or static */
-    const char *rule;   /* the entry that decided, as written, or NULL */
+    /* For a denial, what the client is told; borrowed from the policy or static. */
+    const char *reason;
+    const char *rule; /* the entry that decided, as written, or NULL */
 };
 
 /* Contract 3.3.2, steps 3 to 8. EGRESS_ASK only when `can_ask`. */

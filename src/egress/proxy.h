@@ -92,7 +92,7 @@ int egress_sandbox_listen(struct egress_sandbox *s, enum egress_listener kind, i
 
 /* One port of `x.network.ports` (contract 4.2). */
 struct egress_forward {
-    bool inward; /* from the host to a server inside, else from the sandbox to a server of the host */
+    bool inward;           /* from the host to a server inside, else to a server of the host */
     uint16_t outer, inner; /* the host's port, the sandbox's port */
 };
 

@@ -199,8 +199,7 @@ static uint32_t read_u32(struct reader *r)
 static struct str read_text(struct reader *r, size_t n)
 {
     struct str text = { r->bytes.p + r->at, n };
-    if (!has(r, n + 1) || text.p[n] != 0 || str_index(text, '\0') >= 0 ||
-        !str_is_utf8(text)) {
+    if (!has(r, n + 1) || text.p[n] != 0 || str_index(text, '\0') >= 0 || !str_is_utf8(text)) {
         r->bad = true;
         return (struct str){ 0 };
     }

@@ -52,11 +52,11 @@ void dbus_end_array(struct buf *out, size_t array, size_t align);
 
 /* One message; everything is borrowed from the bytes. */
 struct dbus_message {
-    enum dbus_type type;   /* or a number that no specification knows yet: to be ignored */
+    enum dbus_type type;       /* or a number that no specification knows yet: to be ignored */
     uint32_t serial, reply_to; /* reply_to is 0 when it is no reply */
-    struct str error_name; /* of DBUS_ERROR */
+    struct str error_name;     /* of DBUS_ERROR */
     struct str signature;
-    struct str text;       /* the first argument when it is a string or object path, else empty */
+    struct str text; /* the first argument when it is a string or object path, else empty */
 };
 
 /* 1 = a whole message that takes *taken bytes, 0 = more bytes are needed, -1 = it is none, or larger than

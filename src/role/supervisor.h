@@ -16,25 +16,25 @@
 
 struct supervision {
     const struct plan *plan;
-    const struct flat *flat;    /* NULL: with namespaces */
+    const struct flat *flat; /* NULL: with namespaces */
     const struct command *command;
-    const char *command_text;   /* for attribution and messages */
-    const char *settings_text;  /* what the proxy compiles; "" = built-in defaults */
+    const char *command_text;  /* for attribution and messages */
+    const char *settings_text; /* what the proxy compiles; "" = built-in defaults */
     size_t settings_length;
     const char *profile;
     bool strict;
-    char *const *environment;   /* the caller's */
+    char *const *environment; /* the caller's */
     const char *token;
-    const char *engine;         /* path of postern-engine */
-    bool terminal;              /* the command gets a pty */
+    const char *engine; /* path of postern-engine */
+    bool terminal;      /* the command gets a pty */
 
     const char *audit_file;
     int audit_fd;
-    int control_fd, ask_fd;     /* -1 = none */
-    const char *ask_socket;     /* path, or NULL */
+    int control_fd, ask_fd; /* -1 = none */
+    const char *ask_socket; /* path, or NULL */
     bool ask_tty;
     struct violations_target violations;
-    bool compat_exit;           /* SRT_COMPAT_EXIT */
+    bool compat_exit;            /* SRT_COMPAT_EXIT */
     const char *rules_directory; /* persisted answers, or NULL */
 };
 

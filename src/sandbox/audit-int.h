@@ -24,14 +24,14 @@ enum { AUDIT_PREV_SIZE = sizeof AUDIT_PREV - 1 + 2 * AUDIT_HASH + sizeof AUDIT_T
 
 /* One place that records go to, with the chain of its own. */
 struct audit_sink {
-    int fd;                          /* owned; -1 = none */
-    bool is_file;                    /* ours by path: may be shared with other runs */
+    int fd;       /* owned; -1 = none */
+    bool is_file; /* ours by path: may be shared with other runs */
     bool is_socket;
-    bool broken;                     /* could not be written once; never written again */
-    bool unlocked;                   /* somebody holds the lock for good: do not wait again */
-    bool torn;                       /* the file ends in the middle of a line */
-    off_t size;                      /* of the file when we last looked */
-    unsigned char prev[AUDIT_HASH];  /* of the last line */
+    bool broken;                    /* could not be written once; never written again */
+    bool unlocked;                  /* somebody holds the lock for good: do not wait again */
+    bool torn;                      /* the file ends in the middle of a line */
+    off_t size;                     /* of the file when we last looked */
+    unsigned char prev[AUDIT_HASH]; /* of the last line */
 };
 
 void audit_sink_init(struct audit_sink *s);

@@ -20,21 +20,30 @@
 #include <time.h>
 
 enum audit_kind {
-    AUDIT_START, AUDIT_NET, AUDIT_REQUEST, AUDIT_FILE, AUDIT_UNIX, AUDIT_SYSCALL, AUDIT_LIMIT,
-    AUDIT_PROMPT, AUDIT_CONFIG, AUDIT_DEGRADED, AUDIT_END,
+    AUDIT_START,
+    AUDIT_NET,
+    AUDIT_REQUEST,
+    AUDIT_FILE,
+    AUDIT_UNIX,
+    AUDIT_SYSCALL,
+    AUDIT_LIMIT,
+    AUDIT_PROMPT,
+    AUDIT_CONFIG,
+    AUDIT_DEGRADED,
+    AUDIT_END,
 };
 
 struct audit_event {
     enum audit_kind kind;
-    bool denied;            /* decision: "deny", else "allow" */
-    const char *layer;      /* mount landlock seccomp proxy cgroup rlimit */
-    const char *rule;       /* the entry that decided, or NULL */
+    bool denied;                 /* decision: "deny", else "allow" */
+    const char *layer;           /* mount landlock seccomp proxy cgroup rlimit */
+    const char *rule;            /* the entry that decided, or NULL */
     int pid_inside, pid_outside; /* 0 = unknown */
     const char *exe, *argv0;     /* or NULL */
-    struct str object;      /* path, host:port, system call */
-    int os;                 /* errno handed to the command, 0 = none */
-    bool racy;              /* the path was read from the command's memory and is only a hint */
-    bool ignored;           /* ignoreViolations suppressed the report */
+    struct str object;           /* path, host:port, system call */
+    int os;                      /* errno handed to the command, 0 = none */
+    bool racy;               /* the path was read from the command's memory and is only a hint */
+    bool ignored;            /* ignoreViolations suppressed the report */
     const char *detail_json; /* further fields as a JSON object without braces, or NULL */
 };
 
@@ -73,9 +82,9 @@ void audit_set_clock(struct audit *a, audit_clock *clock);
 
 /* What audit_verify found. */
 struct audit_verdict {
-    uint64_t records; /* that the chain vouches for */
-    uint64_t line;    /* of the first break, from 1; 0 = the chain is whole */
-    uint64_t torn;    /* lines that a dying writer cut off and the chain goes on from */
+    uint64_t records;      /* that the chain vouches for */
+    uint64_t line;         /* of the first break, from 1; 0 = the chain is whole */
+    uint64_t torn;         /* lines that a dying writer cut off and the chain goes on from */
     uint64_t starts, ends; /* runs that began and ended: fewer ends than starts may be a cut tail */
 };
 

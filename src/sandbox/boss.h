@@ -14,28 +14,30 @@
 
 enum boss_kind {
     /* supervisor -> init */
-    BOSS_ENTER = 1, /* enter the cgroups whose doors ride along and start the spawner; number = which
-                     * limits no cgroup holds (BOSS_NO_...) */
-    BOSS_SIGNAL,    /* number = signal for a command's process group; tag = its pid inside, 0 = the
-                     * first command */
+    /* Enter the control groups whose doors ride along, start the spawner; number = which limits no
+     * group holds (BOSS_NO_...). */
+    BOSS_ENTER = 1,
+    /* number = signal for a command's process group; tag = its pid inside, 0 = the first command */
+    BOSS_SIGNAL,
     /* init -> supervisor */
     BOSS_LISTENERS, /* body = kinds, one byte for each descriptor that rides along */
-    BOSS_PORTS,     /* listeners of x.network.ports (ports.h): body = one struct settings_port_forward for
-                     * each descriptor; number = 1: the one descriptor is the dialer instead */
-    BOSS_CONTROL,   /* the two sockets of a netns_control ride along: make the redirect */
-    BOSS_PTY,       /* the pty master rides along */
-    BOSS_READY,     /* everything inside stands */
-    BOSS_DEGRADED,  /* number = enum layer; body = why */
-    BOSS_EXITED,    /* number = wait status; tag = pid inside, 0 = the first command; usage is filled */
-    BOSS_COVERED,   /* body = path of a hidden file that was replaced and covered again */
-    BOSS_FAILED,    /* number = errno, body = what could not be built */
+    /* Listeners of x.network.ports (ports.h): body = one struct settings_port_forward for each
+     * descriptor; number = 1: the one descriptor is the dialer instead. */
+    BOSS_PORTS,
+    BOSS_CONTROL,  /* the two sockets of a netns_control ride along: make the redirect */
+    BOSS_PTY,      /* the pty master rides along */
+    BOSS_READY,    /* everything inside stands */
+    BOSS_DEGRADED, /* number = enum layer; body = why */
+    BOSS_EXITED, /* number = wait status; tag = pid inside, 0 = the first command; usage is filled */
+    BOSS_COVERED, /* body = path of a hidden file that was replaced and covered again */
+    BOSS_FAILED,  /* number = errno, body = what could not be built */
     /* supervisor -> spawner */
-    BOSS_RULES,     /* the supervisor's rules of the outer Landlock domain are complete */
-    BOSS_GO,        /* everything stands: execute the first command */
-    BOSS_COMMAND,   /* a command image (command.h) and three descriptors ride along; tag is echoed */
+    BOSS_RULES,   /* the supervisor's rules of the outer Landlock domain are complete */
+    BOSS_GO,      /* everything stands: execute the first command */
+    BOSS_COMMAND, /* a command image (command.h) and three descriptors ride along; tag is echoed */
     /* spawner -> supervisor */
-    BOSS_STARTED,   /* number = pid inside; tag as in BOSS_COMMAND */
-    BOSS_REFUSED,   /* number = errno, tag, body = what could not be done */
+    BOSS_STARTED, /* number = pid inside; tag as in BOSS_COMMAND */
+    BOSS_REFUSED, /* number = errno, tag, body = what could not be done */
 };
 
 enum { BOSS_NO_MEMORY_GROUP = 1, BOSS_NO_PIDS_GROUP = 2, BOSS_NO_CPU_GROUP = 4 };

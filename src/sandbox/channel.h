@@ -35,7 +35,7 @@
 struct channel {
     int fd; /* owned; non-blocking */
     struct buf in, out;
-    size_t taken; /* bytes at the front of `in` that channel_next has lent out */
+    size_t taken;                /* bytes at the front of `in` that channel_next has lent out */
     int fds_in[CHANNEL_FDS_MAX]; /* received and not yet taken; owned */
     size_t fds_in_count;
 };
@@ -45,8 +45,7 @@ void channel_release(struct channel *c);
 
 /* Queues one frame. At most 4 MiB may wait; beyond that E_BUSY. Descriptors (borrowed) are sent at
  * once, so only a frame queued on an empty channel may carry them. */
-int channel_put(struct channel *c, struct str json, const int *fds, size_t fd_count,
-                struct err *e);
+int channel_put(struct channel *c, struct str json, const int *fds, size_t fd_count, struct err *e);
 
 /* Writes what the socket takes. 0 = all sent or would block, -1 = the peer is gone. */
 int channel_flush(struct channel *c, struct err *e);

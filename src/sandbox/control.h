@@ -14,8 +14,8 @@
 int control_parse(const char *text, int *fd, struct err *e);
 
 struct control_options {
-    int fd;                        /* taken: closed by control_free; gets close-on-exec */
-    const struct settings *start;  /* of the run; borrowed. Keys that are fixed are compared with it */
+    int fd;                       /* taken: closed by control_free; gets close-on-exec */
+    const struct settings *start; /* of the run; borrowed: fixed keys are compared with it */
     const struct settings_options *parse; /* borrowed; as the start settings were read */
     /* Settings that hold from the next connection on. `text` is the line, borrowed like `s`. -1 when
      * they could not be put in force: said like a bad line. */

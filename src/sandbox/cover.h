@@ -18,7 +18,7 @@ struct cover_place {
 };
 
 struct cover {
-    int notify, stash; /* owned; -1 = nothing to watch */
+    int notify, stash;          /* owned; -1 = nothing to watch */
     struct cover_place *places; /* owned */
     size_t count;
     char waiting[4096]; /* events read and not yet handled */

@@ -22,15 +22,15 @@ struct egress_process {
 };
 
 struct egress_start {
-    const char *program;            /* absolute path of postern-engine */
-    struct str settings;            /* the settings file's text, "" for the built-in defaults */
-    const char *profile;            /* or NULL */
-    const char *token;              /* hex; goes over the channel only */
-    bool ask, strict, transparent;  /* what the plan decided */
+    const char *program;           /* absolute path of postern-engine */
+    struct str settings;           /* the settings file's text, "" for the built-in defaults */
+    const char *profile;           /* or NULL */
+    const char *token;             /* hex; goes over the channel only */
+    bool ask, strict, transparent; /* what the plan decided */
     const struct netns_listener *listeners; /* borrowed: the proxy gets copies */
     size_t listener_count;
-    const struct ports *ports;      /* borrowed, too */
-    char *const *environment;       /* the caller's; only proxy variables are handed on */
+    const struct ports *ports; /* borrowed, too */
+    char *const *environment;  /* the caller's; only proxy variables are handed on */
 };
 
 void egress_process_init(struct egress_process *p);

@@ -22,8 +22,8 @@ struct place {
     dev_t device;     /* of what stands there now; 0 when nothing does */
     ino_t inode;
     bool exists, is_directory;
-    bool is_link;     /* guarded by name only: a link cannot be mounted over */
-    bool many_links;  /* a plain file with more than one hard link */
+    bool is_link;    /* guarded by name only: a link cannot be mounted over */
+    bool many_links; /* a plain file with more than one hard link */
     bool from_pattern;
 };
 

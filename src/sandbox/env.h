@@ -16,13 +16,13 @@ enum { ENV_TOKEN_ROOM = 33 };
 
 struct env_request {
     const struct settings *settings;
-    char *const *caller;         /* NULL-terminated "NAME=value" */
-    const char *token;           /* 32 hex digits */
-    struct str attribution;      /* the command's text, or the embedder's id */
-    const char *tmpdir;          /* the plan's TMPDIR, or NULL: the caller's stays as it is */
-    const char *postern;         /* absolute path of this program as the command sees it */
+    char *const *caller;            /* NULL-terminated "NAME=value" */
+    const char *token;              /* 32 hex digits */
+    struct str attribution;         /* the command's text, or the embedder's id */
+    const char *tmpdir;             /* the plan's TMPDIR, or NULL: the caller's stays as it is */
+    const char *postern;            /* absolute path of this program as the command sees it */
     uint16_t http_port, socks_port; /* where the proxy listens; 0 = the ports of netns.h */
-    bool debug;                  /* -d: SRT_DEBUG=true */
+    bool debug;                     /* -d: SRT_DEBUG=true */
 };
 
 struct env {

@@ -12,7 +12,8 @@ enum { FILEREAD_OTHER_PROCESS = -2 };
 
 /* Judges reading of what is there and fills d->path. 0, an errno (EACCES is a denial that is not reported
  * yet), or FILEREAD_OTHER_PROCESS: it lies in another process's part of /proc. */
-int fileread_judge(struct request *q, const struct place *at, struct deed *d, const struct stat *st);
+int fileread_judge(struct request *q, const struct place *at, struct deed *d,
+                   const struct stat *st);
 
 /* Opens what the kernel would let a process without our rights open there, and what it would let the
  * caller. REQUEST_ANSWERED or errno. */

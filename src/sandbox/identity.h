@@ -14,8 +14,9 @@
 
 struct identity {
     uid_t uid;
-    const char *homes[2]; /* absolute, from the arena; the first is what "~" means in an allow, every deny uses all */
-    size_t home_count;    /* at least 1 */
+    /* Absolute, from the arena; the first is what "~" means in an allow, every deny uses all. */
+    const char *homes[2];
+    size_t home_count; /* at least 1 */
 };
 
 /* The caller by its effective uid. `home_variable` is $HOME, NULL when unset. E_SANDBOX when $HOME

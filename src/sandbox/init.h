@@ -16,7 +16,7 @@ struct init_setup {
     const struct command *first; /* NULL: stay until the supervisor ends */
     uid_t uid;                   /* the caller's, as seen outside */
     gid_t gid;
-    bool standin;                /* they are those of standin.h, and to be kept */
+    bool standin;  /* they are those of standin.h, and to be kept */
     bool terminal; /* make a pty for the first command and pass its master out */
     bool report_allowed;
     int boss, orders, report, failure; /* owned */

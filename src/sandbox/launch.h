@@ -25,16 +25,16 @@ struct launch_request {
 };
 
 struct launch {
-    pid_t init;      /* on the host */
-    int pidfd;       /* all descriptors are owned; -1 = none */
+    pid_t init; /* on the host */
+    int pidfd;  /* all descriptors are owned; -1 = none */
     int boss, orders, report, failure;
-    int pty;         /* master, when asked for */
+    int pty; /* master, when asked for */
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
     struct cgroup cgroup;
     bool cgroup_made, inside_v2; /* inside_v2: init was born in the v2 group */
-    bool flat;    /* init is the keeper of flat.h */
-    bool standin; /* the command runs as the user of standin.h */
+    bool flat;                   /* init is the keeper of flat.h */
+    bool standin;                /* the command runs as the user of standin.h */
     bool degraded[LAYERS];
     char degraded_why[LAYERS][160];
     uint32_t next_tag;

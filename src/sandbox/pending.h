@@ -18,8 +18,9 @@ struct pending {
     int flags;    /* of the open, or of the socket */
     dev_t device; /* of a fifo */
     ino_t inode;
-    uint32_t wish;                    /* see wishes.h; 0 = none */
-    void (*gone)(struct pending *p);  /* the caller ended before it was answered; NULL = nobody cares */
+    uint32_t wish; /* see wishes.h; 0 = none */
+    /* The caller ended before it was answered; NULL = nobody cares. */
+    void (*gone)(struct pending *p);
     int64_t next_try, wait, deadline; /* monotonic ns; next_try 0 = waits for source.fd only */
     /* Tries; what the caller is to be told, REQUEST_ANSWERED, or PENDING_AGAIN. */
     int (*attempt)(struct pending *p);

@@ -34,9 +34,9 @@ struct plan_mount {
     dev_t device;       /* identity of what stood there when the plan was made */
     ino_t inode;
     bool is_directory;
-    bool no_exec;       /* x.filesystem.noExec */
-    bool writable;      /* MOUNT_HIDE_DIRECTORY inside an allowed write path */
-    uint64_t size;      /* MOUNT_PRIVATE: bytes */
+    bool no_exec;  /* x.filesystem.noExec */
+    bool writable; /* MOUNT_HIDE_DIRECTORY inside an allowed write path */
+    uint64_t size; /* MOUNT_PRIVATE: bytes */
 };
 
 /* A hidden path for Landlock: rules go on its siblings instead (contract 3.4.4). */
@@ -49,37 +49,37 @@ struct plan_hidden {
 struct plan {
     struct arena arena;
     const struct settings *settings;
-    const char *cwd;         /* canonical working directory */
-    const char *home;        /* first home directory, or NULL */
+    const char *cwd;  /* canonical working directory */
+    const char *home; /* first home directory, or NULL */
     const char *homes[2];
     size_t home_count;
-    const char *tmpdir;      /* the command's TMPDIR */
-    bool tmpdir_missing;     /* the host has no such directory: it is overlaid into its parent */
+    const char *tmpdir;  /* the command's TMPDIR */
+    bool tmpdir_missing; /* the host has no such directory: it is overlaid into its parent */
 
     struct plan_mount *mounts; /* owned; parents before children */
     size_t mount_count, mount_room;
     struct plan_hidden *hidden; /* owned */
     size_t hidden_count;
-    struct file_rules rules;    /* for the warden; arrays owned by the plan */
+    struct file_rules rules; /* for the warden; arrays owned by the plan */
     struct file_rule_path *unix_connect, *unix_bind;
     size_t unix_connect_count, unix_bind_count;
     const char **sockets; /* of the host's, to be covered; see host_sockets.h */
     size_t socket_count;
-    const char **exec_only;     /* canonical; NULL-terminated or NULL */
+    const char **exec_only; /* canonical; NULL-terminated or NULL */
 
-    bool network;               /* some host may be reached, or somebody can be asked */
+    bool network; /* some host may be reached, or somebody can be asked */
     bool transparent;
     bool resolver;              /* a private resolver answers; with transparent only */
     struct netns_options netns; /* arrays owned by the plan */
     struct cgroup_limits limits;
     struct seccomp_choice seccomp;
-    bool ask_files;             /* x.ask.files, and there is somebody to ask */
-    bool has_ports;             /* x.network.ports names some */
-    bool flat;                    /* without namespaces; see flat.h */
+    bool ask_files;                 /* x.ask.files, and there is somebody to ask */
+    bool has_ports;                 /* x.network.ports names some */
+    bool flat;                      /* without namespaces; see flat.h */
     uint16_t http_port, socks_port; /* of the proxy on 127.0.0.1; 0 = those of netns.h */
-    bool disabled_layers[LAYERS]; /* --disable-layer, debug builds only */
-    bool accepted[LAYERS];        /* --allow-degraded and x.degraded */
-    bool required[LAYERS];        /* --require */
+    bool disabled_layers[LAYERS];   /* --disable-layer, debug builds only */
+    bool accepted[LAYERS];          /* --allow-degraded and x.degraded */
+    bool required[LAYERS];          /* --require */
 
     /* Owned places; the arrays above point into their strings. */
     struct stalled stalled; /* file systems that may not answer, and which did not */
@@ -99,7 +99,7 @@ struct plan_request {
     char *const *search_path;     /* directories of the caller's PATH, NULL-terminated */
     const char *const *own_files; /* settings file, rules.d, our programs: never writable (T24) */
     size_t own_file_count;
-    const char *helper;           /* our program: stays visible for ssh's ProxyCommand; or NULL */
+    const char *helper; /* our program: stays visible for ssh's ProxyCommand; or NULL */
     bool can_ask;
     void (*warn)(void *ctx, const char *text);
     void *warn_ctx;

@@ -25,9 +25,9 @@ struct project_rules;
 void project_rules_folder(struct buf *out, const char *xdg_config_home, const char *home);
 
 struct project_rules_options {
-    const char *folder;              /* absolute; need not exist */
-    const char *project;             /* canonical working directory */
-    const char *const *write_roots;  /* canonical allowed write paths */
+    const char *folder;             /* absolute; need not exist */
+    const char *project;            /* canonical working directory */
+    const char *const *write_roots; /* canonical allowed write paths */
     size_t write_root_count;
 };
 

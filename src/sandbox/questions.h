@@ -22,8 +22,13 @@ enum {
 };
 
 enum question_kind {
-    QUESTION_NETWORK, QUESTION_FILE_READ, QUESTION_FILE_WRITE, QUESTION_UNIX_SOCKET,
-    QUESTION_REQUEST, QUESTION_LIMIT, QUESTION_KINDS
+    QUESTION_NETWORK,
+    QUESTION_FILE_READ,
+    QUESTION_FILE_WRITE,
+    QUESTION_UNIX_SOCKET,
+    QUESTION_REQUEST,
+    QUESTION_LIMIT,
+    QUESTION_KINDS
 };
 enum question_scope { QUESTION_ONCE, QUESTION_RUN, QUESTION_PROJECT, QUESTION_SCOPES };
 
@@ -39,13 +44,13 @@ struct question {
     enum question_kind kind;
     const char *host; /* network, request: canonical */
     uint16_t port;
-    const char *path;   /* files, unix sockets, the target of a request */
-    const char *access; /* "read", "write", "connect", the name of a limit */
-    const char *method; /* how: "connect", "socks", "GET" ... */
-    int pid;            /* inside; 0 = unknown */
+    const char *path;                /* files, unix sockets, the target of a request */
+    const char *access;              /* "read", "write", "connect", the name of a limit */
+    const char *method;              /* how: "connect", "socks", "GET" ... */
+    int pid;                         /* inside; 0 = unknown */
     const char *argv0, *text, *tree; /* who asks */
-    const char *reason; /* why it is asked: "host is not on the allow list" */
-    bool denied;        /* a deny list or a mandatory deny covers it: never asked */
+    const char *reason;              /* why it is asked: "host is not on the allow list" */
+    bool denied;                     /* a deny list or a mandatory deny covers it: never asked */
 };
 
 /* What the question is about, in one run of text: "example.com:443", "/etc/x". */

@@ -20,12 +20,13 @@ enum { SECCOMP_INIT_PID = 1, SECCOMP_WARDEN_PID = 2 };
 /* Values of the settings' enum seccomp_preset are used as they are: 0 default, 1 strict, 2 compat. */
 struct seccomp_choice {
     int preset;
-    bool nested_user_namespaces; /* allowNestedUserNamespaces: CLONE_NEWUSER and friends are let through */
+    bool nested_user_namespaces; /* CLONE_NEWUSER and friends are let through */
     bool no_setid;               /* refuse set-id bits */
-    bool notify;                 /* false only with filesystem.disabled and all unix sockets allowed, or --disable-layer */
-    bool every_open;             /* opens that only read are judged as well (strictHide); with notify */
-    bool sends;                  /* with notify: also those that may carry an address (sendops.h) */
-    bool without_namespaces;     /* see flat.h; compiled at start */
+    /* False only with filesystem.disabled and all unix sockets allowed, or --disable-layer. */
+    bool notify;
+    bool every_open;         /* opens that only read are judged as well (strictHide); with notify */
+    bool sends;              /* with notify: also those that may carry an address (sendops.h) */
+    bool without_namespaces; /* see flat.h; compiled at start */
     const char *const *allow, *const *deny; /* NULL-terminated names, or NULL */
 };
 
@@ -52,4 +53,5 @@ int seccomp_program_load(const struct seccomp_program *p, uint64_t pass, int *li
                          struct err *e);
 
 /* Prints what a preset does, for --explain: one line per rule. */
-void seccomp_describe(const struct seccomp_choice *choice, void (*line)(void *ctx, const char *text), void *ctx);
+void seccomp_describe(const struct seccomp_choice *choice,
+                      void (*line)(void *ctx, const char *text), void *ctx);

@@ -10,7 +10,7 @@
 #include "proto/dbus.h"
 
 struct user_bus {
-    int fd; /* owned; -1 = none */
+    int fd;           /* owned; -1 = none */
     int64_t deadline; /* ms, CLOCK_MONOTONIC */
     uint32_t serial;  /* of the last call */
     struct buf in;    /* read and not used */

@@ -45,17 +45,17 @@ struct warden {
     uint8_t own_ports[65536 / 8]; /* that somebody inside has listened on or bound */
     bool judges_sends;            /* see sendops.h */
     uint8_t *senders; /* owned; one bit per thread whose send was let through; NULL = none yet */
-    struct ipc_objects *ipc;      /* see ipcops.h */
-    dev_t plain_device; /* the last one that was found not to be a proc file system */
+    struct ipc_objects *ipc; /* see ipcops.h */
+    dev_t plain_device;      /* the last one that was found not to be a proc file system */
     struct {
         pid_t tid;
         mode_t mask;
         int64_t until, not_before; /* monotonic ns */
     } umask_seen;
-    mode_t umask_now; /* our own */
-    uint32_t last_wish;      /* its number; see wishes.h */
-    struct source answers;   /* to wishes */
-    uint32_t lost;    /* reports that found the queue full */
+    mode_t umask_now;      /* our own */
+    uint32_t last_wish;    /* its number; see wishes.h */
+    struct source answers; /* to wishes */
+    uint32_t lost;         /* reports that found the queue full */
 };
 
 struct request {

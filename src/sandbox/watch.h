@@ -13,10 +13,10 @@
 #include <sys/types.h>
 
 struct watch {
-    pid_t init;            /* the sandbox's init, as a pid of the host */
-    const char *proc;      /* "/proc"; tests give another */
-    int64_t window_ms;     /* start of the second that is counted */
-    unsigned looks;        /* in that second */
+    pid_t init;        /* the sandbox's init, as a pid of the host */
+    const char *proc;  /* "/proc"; tests give another */
+    int64_t window_ms; /* start of the second that is counted */
+    unsigned looks;    /* in that second */
 };
 
 enum {
@@ -27,12 +27,12 @@ enum {
 
 /* All texts are cleaned (no control, zero-width or bidi characters, no "<" and ">") and cut. */
 struct watch_process {
-    pid_t pid;          /* inside */
+    pid_t pid; /* inside */
     pid_t pid_outside;
-    char argv0[256];    /* the first argument as the process shows it */
-    char exe[512];      /* the program file, "" when it cannot be read */
+    char argv0[256];           /* the first argument as the process shows it */
+    char exe[512];             /* the program file, "" when it cannot be read */
     char text[WATCH_TEXT_MAX]; /* the arguments, joined by blanks */
-    char tree[768];     /* "npm (4) / sh (17) / curl (31)": from init's child down to it */
+    char tree[768];            /* "npm (4) / sh (17) / curl (31)": from init's child down to it */
 };
 
 void watch_init(struct watch *w, pid_t init);
@@ -43,5 +43,4 @@ void watch_init(struct watch *w, pid_t init);
 bool watch_port_owner(struct watch *w, uint16_t port, int64_t now_ms, struct watch_process *out);
 
 /* The same texts for a process inside whose pid on the host is known. */
-bool watch_describe(struct watch *w, pid_t pid_outside, int64_t now_ms,
-                    struct watch_process *out);
+bool watch_describe(struct watch *w, pid_t pid_outside, int64_t now_ms, struct watch_process *out);

@@ -69,7 +69,8 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((unsigned short)strtoul(argv[2], NULL, 10)) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((unsigned short)strtoul(argv[2], NULL, 10)) };
     if (inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) {
         int failed = ask(argc > 3 ? argv[3] : "192.0.2.53", argv[1], &to.sin_addr);
         if (failed) {
