@@ -63,7 +63,7 @@ static bool ends_in_number(struct str name)
 /* The inet_aton forms: a, a.b, a.b.c, a.b.c.d; the last part fills the bytes that are left. */
 static bool inet_aton_parse(struct str name, struct in_addr *out)
 {
-    uint32_t parts[4], address = 0;
+    uint32_t parts[4] = { 0 }, address = 0;
     size_t count = 0;
     for (struct str part; str_cut(&name, '.', &part); count++)
         if (count == 4 || !number_parse(part, &parts[count]))

@@ -357,14 +357,12 @@ static void fill_polls(struct supervisor *s, struct polls *p)
     want(p, P_LISTENER, ports_fd(&s->ports), POLLIN); /* gone once the proxy has the sockets */
     want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
-    struct pollfd terminal[PTY_POLLS];
-    if (s->pty)
-        pty_polls(s->pty, terminal);
     p->pty_at = p->count;
-    for (size_t i = 0; s->pty && i < PTY_POLLS; i++) {
-        p->owner[p->count] = P_PTY;
-        p->fds[p->count++] = terminal[i];
-    }
+    if (!s->pty)
+        return;
+    pty_polls(s->pty, p->fds + p->count);
+    for (size_t i = 0; i < PTY_POLLS; i++)
+        p->owner[p->count++] = P_PTY;
 }
 
 /* One turn of the loop. False when the sandbox is gone. */

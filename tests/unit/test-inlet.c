@@ -133,6 +133,7 @@ static void asks_for_a_bounded_number_at_once_and_serves_all(void **state)
     char bytes[1];
     int asked = 0;
     AUTO_FD server = listen_any(AF_INET, &port);
+    assert_true(server >= 0);
     begin(&b);
     for (int i = 0; i < MANY; i++)
         entry_new(b.inlet, port, PATIENCE_MS, on_done, &b);
@@ -154,6 +155,7 @@ static void a_cancelled_entry_leaves_nothing(void **state)
         uint16_t port;
         struct entry *all[MANY];
         AUTO_FD server = listen_any(AF_INET, &port);
+        assert_true(server >= 0);
         begin(&b);
         for (int i = 0; i < MANY; i++)
             all[i] = entry_new(b.inlet, port, PATIENCE_MS, on_done, &b);
