@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "core/filerules.h"
 #include "sandbox/mount_calls.h"
 
 #include <dirent.h>
@@ -22,6 +23,14 @@ static struct place *places_slot(struct places *p)
     }
     p->items[p->count] = (struct place){ 0 };
     return &p->items[p->count++];
+}
+
+const struct place *places_above(const struct places *p, const char *path)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (path_is_beneath(str_of(path), str_of(p->items[i].path)))
+            return &p->items[i];
+    return NULL;
 }
 
 void places_release(struct places *p)

@@ -68,5 +68,8 @@ int entries_resolve(const struct entry_context *c, const struct settings_list *l
 int places_add(struct places *p, const struct entry_context *c, const char *path, const char *rule,
                enum entry_use use, struct err *e);
 
+/* The first place at or above `path`, or NULL. */
+const struct place *places_above(const struct places *p, const char *path);
+
 void places_release(struct places *p);
 void later_patterns_release(struct later_patterns *p);

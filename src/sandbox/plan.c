@@ -6,6 +6,7 @@
 #include "sandbox/identity.h"
 #include "sandbox/landlock.h"
 #include "sandbox/marks.h"
+#include "sandbox/warden_rules.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +16,15 @@
 #include <unistd.h>
 
 enum { ARENA_LIMIT = 64 << 20 };
+
+void plan_warn(const struct plan_request *r, const char *rule, const char *path, const char *what)
+{
+    if (!r->warn)
+        return;
+    AUTO_BUF text = { 0 };
+    buf_addf(&text, "%s: '%s' %s", rule, path, what);
+    r->warn(r->warn_ctx, buf_text(&text));
+}
 
 static int plan_cwd(struct plan *p, const struct plan_request *r, struct err *e)
 {
@@ -320,7 +330,8 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     if (plan_ports(p, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
-        marks_compile(p, request, e) < 0 || host_sockets_find(p, e) < 0) {
+        marks_compile(p, request, e) < 0 || warden_rules_compile(p, request, e) < 0 ||
+        host_sockets_find(p, e) < 0) {
         plan_release(p);
         return -1;
     }

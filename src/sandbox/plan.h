@@ -105,6 +105,10 @@ struct plan_request {
     void *warn_ctx;
 };
 
+/* "RULE: 'PATH' WHAT", to the request's warn. */
+void plan_warn(const struct plan_request *request, const char *rule, const char *path,
+               const char *what);
+
 /* Fills *p. Fails with E_INPUT (settings that cannot be meant) or E_SANDBOX (exit 125). */
 int plan_build(struct plan *p, const struct plan_request *request, struct err *e);
 void plan_release(struct plan *p);
