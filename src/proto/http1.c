@@ -309,6 +309,7 @@ int http1_feed(struct http1 *h, struct str bytes, size_t *used, struct err *e)
 
 int http1_eof(struct http1 *h, struct err *e)
 {
+    CHECK(h->reader || h->phase != PHASE_BODY);
     bool begun = h->reader && (h->reader->n > 2 || h->reader->lines.in_line);
     if (h->phase == PHASE_END || (h->phase == PHASE_HEAD && !begun))
         return HTTP1_MORE;

@@ -1,5 +1,7 @@
 #include "proto/http1-int.h"
 
+#include "base/check.h"
+
 #include "proto/http1_target.h"
 
 /* More options in Connection fields than anybody has; bounds the work of http1_is_hop_by_hop. */
@@ -108,6 +110,7 @@ static int fields_parse(struct http1_head *head, struct str rest, struct http1_f
 /* How many fields have that name; *value is the last one's. */
 static size_t fields_named(const struct http1_head *head, struct str name, struct str *value)
 {
+    CHECK(head->fields || !head->count);
     size_t count = 0;
     for (size_t i = 0; i < head->count; i++)
         if (str_eq_nocase(head->fields[i].name, name)) {
@@ -119,6 +122,7 @@ static size_t fields_named(const struct http1_head *head, struct str name, struc
 
 static int connection_check(const struct http1_head *head, struct err *e)
 {
+    CHECK(head->fields || !head->count);
     size_t options = 0;
     for (size_t i = 0; i < head->count; i++) {
         if (!str_eq_nocase(head->fields[i].name, STR("Connection")))
