@@ -159,6 +159,21 @@ struct birth {
     uint64_t pass; /* see seccomp.h; 0 = sends are not judged */
 };
 
+/* The kernel closes it with the others when the command begins; before 5.11 the others are closed here. */
+static int close_all_but(int failure)
+{
+    if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -1;
+    unsigned kept = (unsigned)failure;
+    if (fcntl(failure, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    if (kept > 3 && syscall(SYS_close_range, 3u, kept - 1, 0) < 0)
+        return -1;
+    return (int)syscall(SYS_close_range, kept + 1, ~0u, 0);
+}
+
 static int become(void *argument)
 {
     const struct birth *b = argument;
@@ -184,8 +199,7 @@ static int become(void *argument)
             give_up(failure, 1, errno, "layer seccomp: hand the listener over");
     }
     /* Nothing of the caller's or of ours above 2 reaches the command (T10). */
-    if (!part_is_off(PART_CLOSE_AT_EXEC) &&
-        syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+    if (!part_is_off(PART_CLOSE_AT_EXEC) && close_all_but(failure) < 0)
         give_up(failure, 1, errno, "close inherited descriptors");
     int os = execute(c);
     give_up(failure, 2, os, c->argv[0]);

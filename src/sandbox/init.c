@@ -183,6 +183,9 @@ static int build_files(struct init *i, struct err *e)
     umask(mask);
     if (made < 0)
         return -1;
+    if (work.classic)
+        tell(i, BOSS_DEGRADED, LAYER_MOUNT,
+             STR("no mount_setattr (Linux 5.12): mounts are made read-only one by one"), NULL, 0);
     if (work.weaker_proc)
         tell(i, BOSS_DEGRADED, LAYER_MOUNT,
              STR("the container's /proc is bound: its processes can be seen"), NULL, 0);

@@ -8,6 +8,7 @@
 #include "sandbox/keyring.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mount_calls.h"
+#include "sandbox/mount_classic.h"
 #include "sandbox/netns.h"
 #include "sandbox/rlimits.h"
 
@@ -92,6 +93,15 @@ void try_transparent(struct layers *l)
                    "their names in a file of /etc/modules-load.d)");
 }
 
+/* One of the calls that a run needs has failed. */
+static void say_no_mount(struct layer_report *r, const char *what)
+{
+    int os = errno;
+    layer_say(r, LAYER_OFF, "%s: %s", what, strerrordesc_np(os));
+    if (os == ENOSYS)
+        layer_cure(r, "Linux 5.9 or newer");
+}
+
 /* In the new pid namespace: everything a run does with mounts, once. */
 static void mount_inside(struct layer_report *r)
 {
@@ -101,17 +111,21 @@ static void mount_inside(struct layer_report *r)
     }
     AUTO_FD root = path_open("/");
     AUTO_FD copy = root < 0 ? -1 : tree_copy(root, true);
-    if (copy < 0 || tree_set(copy, MOUNT_ATTR_RDONLY, true) < 0) {
-        int os = errno;
-        layer_say(r, LAYER_OFF, "no read-only copy of the tree (%s): %s",
-                  copy < 0 ? "open_tree" : "mount_setattr", strerrordesc_np(os));
-        if (os == ENOSYS)
-            layer_cure(r, "Linux 5.12 or newer");
+    if (copy < 0) {
+        say_no_mount(r, root < 0 ? "the tree cannot be opened (openat2)"
+                                 : "no copy of the tree (open_tree)");
+        return;
+    }
+    bool classic = tree_set(copy, MOUNT_ATTR_RDONLY, true) < 0;
+    if (classic && (!classic_is_needed() || classic_set(root, MOUNT_ATTR_RDONLY, true, -1) < 0)) {
+        layer_say(r, LAYER_OFF, "the tree cannot be made read-only (%s): %s",
+                  classic_is_needed() ? "mount" : "mount_setattr", strerrordesc_np(errno));
         return;
     }
     AUTO_FD private = tree_make("tmpfs", (const char *const[]){ "mode=0700", NULL }, 0);
-    if (private < 0) {
-        layer_say(r, LAYER_OFF, "no tmpfs: %s", strerrordesc_np(errno));
+    AUTO_FD place = path_open("/proc");
+    if (private < 0 || place < 0 || tree_attach(private, place) < 0) {
+        say_no_mount(r, private < 0 ? "no tmpfs (fsopen)" : "no tmpfs on /proc (move_mount)");
         return;
     }
     AUTO_FD proc =
@@ -123,7 +137,15 @@ static void mount_inside(struct layer_report *r)
                       "enableWeakerNestedSandbox");
         return;
     }
-    on(r);
+    if (!classic) {
+        on(r);
+        return;
+    }
+    layer_say(r, LAYER_DEGRADED,
+              "classic calls: no mount_setattr, so mounts are made read-only one by "
+              "one");
+    layer_cure(r,
+               "Linux 5.12 or newer (in a container: a profile that lets mount_setattr through)");
 }
 
 void try_mount(struct layers *l)

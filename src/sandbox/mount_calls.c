@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "sandbox/mount_classic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,23 @@ int tree_attach(int tree, int onto)
 {
     return (int)syscall(SYS_move_mount, tree, "", onto, "",
                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int tree_place(int tree, int onto, uint64_t attributes, bool deep, int proc)
+{
+    bool set = tree_set(tree, attributes, deep) == 0;
+    if (!set && !classic_is_needed())
+        return -1;
+    if (tree_attach(tree, onto) < 0)
+        return -1;
+    return set ? 0 : classic_set(tree, attributes, deep, proc);
+}
+
+int tree_set_placed(int fd, uint64_t attributes, bool deep, int proc)
+{
+    if (tree_set(fd, attributes, deep) == 0)
+        return 0;
+    return classic_is_needed() ? classic_set(fd, attributes, deep, proc) : -1;
 }
 
 static int configure(int context, const char *option)

@@ -26,5 +26,12 @@ int tree_set(int fd, uint64_t attributes, bool deep);
 /* Puts a detached tree on top of what is behind `onto`. */
 int tree_attach(int tree, int onto);
 
+/* Both for a detached tree; also on kernels that have no call to set its bits (mount_classic.h, for
+ * `proc` too). When it fails the tree may stand there, with bits missing. */
+int tree_place(int tree, int onto, uint64_t attributes, bool deep, int proc);
+
+/* The bits of an attached tree, likewise. */
+int tree_set_placed(int fd, uint64_t attributes, bool deep, int proc);
+
 /* Makes a file system: options are "key=value" or "flag" strings, NULL-terminated. */
 int tree_make(const char *type, const char *const *options, uint64_t attributes);

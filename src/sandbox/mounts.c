@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "sandbox/mount_calls.h"
+#include "sandbox/mount_classic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ struct build {
     struct mount_work *work;
     int stash;   /* our tmpfs: dev/, empty/, none, hidden directories */
     int scratch; /* our size-limited tmpfs: tmp/, shm/, writable hidden directories */
-    int proc;    /* a fresh proc, not attached yet */
+    int proc;    /* a fresh proc */
     int *trees;  /* one per plan mount that shows the host's tree, else -1 */
 };
 
@@ -39,7 +40,8 @@ static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 static int fail(struct err *e, const char *what, const char *path)
 {
-    return err_set(e, E_SANDBOX, errno, "layer mount: %s '%s'", what, path);
+    const char *cure = errno == ENOSYS ? " (Linux 5.9 or newer is needed)" : "";
+    return err_set(e, E_SANDBOX, errno, "layer mount: %s '%s'%s", what, path, cure);
 }
 
 /* Puts `tree` (given up in any case) on `path`. */
@@ -54,7 +56,7 @@ static int attach(int tree, const char *path, struct err *e)
 
 /* Lays the stash's `name` over `path`; nothing to do when there is no such path. What the host replaces
  * between our look and the mount is looked at anew. */
-static int cover_from(int stash, const char *name, const char *path, struct err *e)
+static int cover_from(int stash, int proc, const char *name, const char *path, struct err *e)
 {
     enum { ATTEMPTS = 1000 };
     AUTO_FD tree = -1;
@@ -66,9 +68,9 @@ static int cover_from(int stash, const char *name, const char *path, struct err 
                        : fail(e, "hide", path);
         if (tree < 0)
             tree = tree_copy_at(stash, name);
-        if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN, false) < 0)
+        if (tree < 0)
             break;
-        if (tree_attach(tree, onto) == 0)
+        if (tree_place(tree, onto, MOUNT_ATTR_RDONLY | PLAIN, false, proc) == 0)
             return 0;
         if (errno != ENOENT)
             break;
@@ -78,14 +80,14 @@ static int cover_from(int stash, const char *name, const char *path, struct err 
 
 static int cover(const struct build *b, const char *name, const char *path, struct err *e)
 {
-    return cover_from(b->stash, name, path, e);
+    return cover_from(b->stash, b->proc, name, path, e);
 }
 
 int mounts_cover(int stash, const char *path, struct err *e)
 {
     struct stat st;
     bool directory = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    return cover_from(stash, directory ? "empty" : "none", path, e);
+    return cover_from(stash, -1, directory ? "empty" : "none", path, e);
 }
 
 /* Detached copies of everything of the host that the plan shows, before the tree changes. */
@@ -114,11 +116,24 @@ static int copy_host_trees(struct build *b, struct err *e)
                            "layer mount: '%s' was replaced while the sandbox was being built",
                            from);
         b->trees[i] = tree_copy(at, true);
-        uint64_t attributes = PLAIN | (m->kind == MOUNT_WRITE ? 0 : MOUNT_ATTR_RDONLY) |
-                              (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
-        if (b->trees[i] < 0 || tree_set(b->trees[i], attributes, true) < 0)
+        if (b->trees[i] < 0)
             return fail(e, "copy the tree of", from);
     }
+    return 0;
+}
+
+/* Puts the copy number i in its place. */
+static int attach_host_tree(const struct build *b, size_t i, struct err *e)
+{
+    const struct plan_mount *m = &b->plan->mounts[i];
+    uint64_t attributes = PLAIN | (m->kind == MOUNT_WRITE ? 0 : MOUNT_ATTR_RDONLY) |
+                          (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
+    if (b->trees[i] < 0)
+        return 0;
+    AUTO_FD onto = path_open(m->path);
+    if (onto < 0 || tree_place(b->trees[i], onto, attributes, true, b->proc) < 0)
+        return fail(e, "mount on", m->path);
+    fd_drop(&b->trees[i]);
     return 0;
 }
 
@@ -219,8 +234,6 @@ static int open_devices(int trees[DEVICES], struct err *e)
         trees[i] = tree_copy_at(AT_FDCWD, path);
         if (trees[i] < 0)
             return fail(e, "open", path);
-        if (tree_set(trees[i], MOUNT_ATTR_NOSUID, false) < 0)
-            return fail(e, "prepare", path);
     }
     return 0;
 }
@@ -247,18 +260,17 @@ static int attach_devices(const struct build *b, int trees[DEVICES], struct err 
         return fail(e, "mount on", "/dev");
     for (size_t i = 0; i < DEVICES; i++) {
         AUTO_FD at = path_open_at(tree, devices[i]);
-        if (at < 0 || tree_attach(trees[i], at) < 0)
+        if (at < 0 || tree_place(trees[i], at, MOUNT_ATTR_NOSUID, false, b->proc) < 0)
             return fail(e, "mount device", devices[i]);
     }
     static const char *const pts[] = { "newinstance", "ptmxmode=0666", "mode=0620", NULL };
     if (attach(tree_make("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "/dev/pts", e) < 0)
         return -1;
     AUTO_FD shm = tree_copy_at(b->scratch, "shm");
-    if (shm < 0 || tree_set(shm, PLAIN, false) < 0)
-        return fail(e, "prepare", "/dev/shm");
-    if (attach(fd_take(&shm), "/dev/shm", e) < 0)
-        return -1;
-    return tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, false) < 0
+    AUTO_FD at_shm = path_open("/dev/shm");
+    if (shm < 0 || at_shm < 0 || tree_place(shm, at_shm, PLAIN, false, b->proc) < 0)
+        return fail(e, "mount on", "/dev/shm");
+    return tree_set_placed(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, false, b->proc) < 0
                ? fail(e, "make read-only", "/dev")
                : 0;
 }
@@ -300,9 +312,11 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
 static int attach_private(const struct build *b, const struct plan_mount *m, struct err *e)
 {
     AUTO_FD tree = tree_copy_at(b->scratch, "tmp");
-    if (tree < 0 || tree_set(tree, PLAIN | (m->no_exec ? MOUNT_ATTR_NOEXEC : 0), false) < 0)
-        return fail(e, "prepare", m->path);
-    return attach(fd_take(&tree), m->path, e);
+    AUTO_FD onto = path_open(m->path);
+    uint64_t attributes = PLAIN | (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
+    if (tree < 0 || onto < 0 || tree_place(tree, onto, attributes, false, b->proc) < 0)
+        return fail(e, "mount on", m->path);
+    return 0;
 }
 
 static int attach_hidden(const struct build *b, size_t i, struct err *e)
@@ -314,9 +328,8 @@ static int attach_hidden(const struct build *b, size_t i, struct err *e)
     if (onto < 0 && errno == ENOENT)
         return 0; /* gone since the plan was made: nothing is left to be read */
     AUTO_FD tree = tree_copy_at(m->writable ? b->scratch : b->stash, name);
-    if (onto < 0 || tree < 0 ||
-        tree_set(tree, PLAIN | (m->writable ? 0 : MOUNT_ATTR_RDONLY), false) < 0 ||
-        tree_attach(tree, onto) < 0)
+    uint64_t attributes = PLAIN | (m->writable ? 0 : MOUNT_ATTR_RDONLY);
+    if (onto < 0 || tree < 0 || tree_place(tree, onto, attributes, false, b->proc) < 0)
         return fail(e, "hide", m->path);
     return 0;
 }
@@ -331,8 +344,7 @@ static int attach_planned(struct build *b, struct err *e)
         case MOUNT_REOPEN:
         case MOUNT_READ_ONLY:
         case MOUNT_BIND:
-            if (b->trees[i] >= 0)
-                result = attach(fd_take(&b->trees[i]), m->path, e);
+            result = attach_host_tree(b, i, e);
             break;
         case MOUNT_HIDE_DIRECTORY:
             result = attach_hidden(b, i, e);
@@ -356,8 +368,9 @@ static int attach_proc(struct build *b, struct err *e)
     static const char *const hidden[] = { "kcore",         "keys",       "key-users",
                                           "sysrq-trigger", "timer_list", "latency_stats",
                                           "kallsyms" };
-    if (attach(fd_take(&b->proc), "/proc", e) < 0)
-        return -1;
+    AUTO_FD onto = path_open("/proc");
+    if (onto < 0 || tree_attach(b->proc, onto) < 0)
+        return fail(e, "mount on", "/proc");
     if (b->plan->disabled_layers[LAYER_MOUNT])
         return 0;
     for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
@@ -365,8 +378,8 @@ static int attach_proc(struct build *b, struct err *e)
         if (at < 0)
             continue;
         AUTO_FD tree = tree_copy(at, true);
-        if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC, true) < 0 ||
-            tree_attach(tree, at) < 0)
+        const uint64_t attributes = MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC;
+        if (tree < 0 || tree_place(tree, at, attributes, true, b->proc) < 0)
             return fail(e, "make read-only", read_only[i]);
     }
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
@@ -387,6 +400,8 @@ static int make_proc(struct build *b, struct err *e)
     if (b->proc >= 0)
         return 0;
     int why = errno;
+    if (why == ENOSYS)
+        return fail(e, "make a fresh", "/proc");
     if (!b->plan->settings->weaker_nested && !b->plan->disabled_layers[LAYER_NAMESPACES])
         return err_set(e, E_SANDBOX, why,
                        "layer mount: a fresh /proc is not granted here (a container that masks its "
@@ -410,13 +425,30 @@ static int mask_sys(const struct build *b, struct err *e)
     return 0;
 }
 
-/* The whole tree read-only, and cut off from the host's later mounts. */
-static int close_tree(struct err *e)
+/* Cut off from the host's later mounts. */
+static int cut_off(struct err *e)
+{
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? fail(e, "cut off", "/") : 0;
+}
+
+static int close_tree_one_by_one(const struct build *b, struct err *e)
+{
+    AUTO_FD root = path_open("/");
+    if (cut_off(e) < 0)
+        return -1;
+    if (root < 0 || classic_set(root, MOUNT_ATTR_RDONLY | PLAIN, true, b->proc) < 0)
+        return fail(e, "without mount_setattr (Linux 5.12), make read-only", "/");
+    b->work->classic = true;
+    return 0;
+}
+
+/* The whole tree read-only, and cut off. */
+static int close_tree(const struct build *b, struct err *e)
 {
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | PLAIN, .propagation = MS_PRIVATE };
-    if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) < 0)
-        return fail(e, "make read-only", "/");
-    return 0;
+    if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) == 0)
+        return 0;
+    return classic_is_needed() ? close_tree_one_by_one(b, e) : fail(e, "make read-only", "/");
 }
 
 static int cover_sockets(const struct build *b, struct err *e)
@@ -443,13 +475,9 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
     bool off = p->disabled_layers[LAYER_MOUNT];
     if (make_proc(&b, e) < 0 || copy_host_trees(&b, e) < 0 || open_devices(device_trees, e) < 0)
         return -1;
-    if (!off && !p->settings->filesystem_disabled && close_tree(e) < 0)
+    bool open_to_all = off || p->settings->filesystem_disabled;
+    if ((open_to_all ? cut_off(e) : close_tree(&b, e)) < 0)
         return -1;
-    if (off || p->settings->filesystem_disabled) {
-        struct mount_attr attr = { .propagation = MS_PRIVATE };
-        if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof attr) < 0)
-            return fail(e, "cut off", "/");
-    }
     if (make_stash(&b, e) < 0)
         return -1;
     if (!off && (overlay_tmpdir(&b, e) < 0 || attach_devices(&b, device_trees, e) < 0 ||

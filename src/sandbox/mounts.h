@@ -12,10 +12,11 @@
 
 struct mount_work {
     const char *resolv_conf; /* text that covers /etc/resolv.conf, NULL = leave the host's */
-    bool weaker_proc;        /* out: the host's /proc had to be bound (enableWeakerNestedSandbox) */
-    char *covered;  /* out: the directory that was overlaid for TMPDIR, NULL = none; owned */
-    int covered_fd; /* out: the host's directory beneath, O_PATH; owned; -1 = none */
-    int stash;      /* out: the run's private tree, for mounts_cover; owned by the caller */
+    bool classic;     /* out: without mount_setattr, by mount(2) one by one (mount_classic.h) */
+    bool weaker_proc; /* out: the host's /proc had to be bound (enableWeakerNestedSandbox) */
+    char *covered;    /* out: the directory that was overlaid for TMPDIR, NULL = none; owned */
+    int covered_fd;   /* out: the host's directory beneath, O_PATH; owned; -1 = none */
+    int stash;        /* out: the run's private tree, for mounts_cover; owned by the caller */
 };
 
 /* Builds the tree. On return the working directory is the plan's, inside the new tree. */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "core/filerules.h"
+#include "sandbox/mount_list.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -46,25 +47,6 @@ static bool is_slow(struct str type)
     return false;
 }
 
-/* "\040" and the like stand for bytes that would break the line. */
-static char *unescape(struct str text)
-{
-    char *out = mem_get(text.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned byte = 0;
-        bool escaped = text.p[i] == '\\' && i + 3 < text.n;
-        for (size_t k = 1; escaped && k <= 3; k++) {
-            escaped = text.p[i + k] >= '0' && text.p[i + k] <= '7';
-            byte = byte * 8 + (unsigned)(text.p[i + k] - '0');
-        }
-        out[n++] = escaped ? (char)byte : text.p[i];
-        i += escaped ? 3 : 0;
-    }
-    out[n] = '\0';
-    return out;
-}
-
 /* "36 35 98:0 / /mnt rw,noatime shared:1 - ext3 /dev/root rw": device, place, and the type behind "-". */
 static void take_line(struct stalled *s, struct str line)
 {
@@ -85,7 +67,8 @@ static void take_line(struct stalled *s, struct str line)
     if (!behind || !is_slow(field) || !place.n || sscanf(number, "%u:%u", &major, &minor) != 2)
         return;
     s->mounts = mem_grow(s->mounts, (s->count + 1) * sizeof *s->mounts);
-    s->mounts[s->count++] = (struct stalled_mount){ unescape(place), makedev(major, minor), false };
+    s->mounts[s->count++] =
+        (struct stalled_mount){ mount_list_unescape(place), makedev(major, minor), false };
 }
 
 void stalled_init_from(struct stalled *s, struct str mountinfo)
