@@ -126,7 +126,7 @@ static int read_list(const struct work *w, struct mount_list *list)
     AUTO_BUF text = { 0 };
     AUTO_FD fd = openat(w->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return errno = ESTALE, -1;
     for (ssize_t n = 1; n > 0;) {
         n = read(fd, buf_room(&text, 65536), 65536);
         if (n < 0)
@@ -146,7 +146,7 @@ static int pass(const struct work *w, int *os)
         return -1;
     const int top = mount_list_find(&list, w->top_id);
     if (top == MOUNT_NONE)
-        return errno = EINVAL, -1;
+        return errno = ENOENT, -1;
     for (int i = 0; i < (int)list.count; i++) {
         bool meant = i == top || (w->deep && mount_list_is_on(&list, i, top));
         if (!meant || (list.lines[i].flags & w->wanted) == w->wanted)
@@ -175,8 +175,6 @@ int classic_set(int fd, uint64_t attributes, bool deep, int proc)
     if (more == 0)
         return 0;
     if (more > 0)
-        errno = os;
-    if (errno == ENOENT)
-        errno = ESTALE; /* elsewhere it means that there is nothing to be set */
+        errno = os == ENOENT ? ESTALE : os;
     return -1;
 }

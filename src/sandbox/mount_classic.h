@@ -18,5 +18,5 @@ bool classic_is_needed(void);
 
 /* Sets MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC on the attached mount whose root is `fd`, and on
  * everything that stands on it when `deep`; what is set stays set. `proc`: the root of a proc file
- * system, -1 for /proc. 0, or -1 with errno, never ENOENT. */
+ * system, -1 for /proc. 0, or -1 with errno; ENOENT: it is not mounted, or not any more. */
 int classic_set(int fd, uint64_t attributes, bool deep, int proc);

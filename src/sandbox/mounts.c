@@ -74,6 +74,7 @@ static int cover_from(int stash, int proc, const char *name, const char *path, s
             return 0;
         if (errno != ENOENT)
             break;
+        fd_drop(&tree); /* it may have been there already, and fallen off */
     }
     return fail(e, "hide", path);
 }
@@ -488,6 +489,9 @@ int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
         return -1;
     for (size_t i = 0; i < DEVICES; i++)
         fd_drop(&device_trees[i]);
+    /* A cover that is laid while the command runs must be read-only from the first moment. */
+    if (work->classic && classic_set(b.stash, MOUNT_ATTR_RDONLY | PLAIN, false, b.proc) < 0)
+        return fail(e, "make read-only", "/proc");
     work->stash = fd_take(&b.stash);
     return chdir(p->cwd) < 0 ? fail(e, "enter the working directory", p->cwd) : 0;
 }
