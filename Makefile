@@ -21,7 +21,7 @@ packages:
 	@tools/install-packages build
 
 run: all
-	@tools/tour $(BUILD)/postern
+	@tools/tour "$(abspath $(BUILD))/postern"
 
 test:
 	@tools/install-packages build test

@@ -35,14 +35,14 @@ static bool is_unsafe(int32_t c)
     return false;
 }
 
-void clean_text(struct buf *out, struct str text, size_t max)
+static void clean(struct buf *out, struct str text, size_t max, bool angles)
 {
     bool was_unsafe = false;
     for (size_t units = 0; text.n;) {
         struct str before = text;
         int32_t c = next_point(&text);
         bool unsafe = c >= 0 && is_unsafe(c);
-        if (c == '<' || c == '>' || (unsafe && was_unsafe))
+        if ((!angles && (c == '<' || c == '>')) || (unsafe && was_unsafe))
             continue;
         was_unsafe = unsafe;
         units += c > 0xffff ? 2 : 1;
@@ -57,12 +57,22 @@ void clean_text(struct buf *out, struct str text, size_t max)
     }
 }
 
+void clean_shown(struct buf *out, struct str text, size_t max)
+{
+    clean(out, text, max, true);
+}
+
+void clean_text(struct buf *out, struct str text, size_t max)
+{
+    clean(out, text, max, false);
+}
+
 void clean_phrase(struct buf *out, struct str text)
 {
-    AUTO_BUF clean = { 0 };
-    clean_text(&clean, text, PHRASE_MAX);
-    for (size_t i = 0; i < clean.n; i++) {
-        unsigned char byte = (unsigned char)clean.p[i];
+    AUTO_BUF cleaned = { 0 };
+    clean_text(&cleaned, text, PHRASE_MAX);
+    for (size_t i = 0; i < cleaned.n; i++) {
+        unsigned char byte = (unsigned char)cleaned.p[i];
         if (byte >= 0x80 && byte < 0xc0)
             continue; /* one "?" for each character, not for each byte */
         buf_add_byte(out, byte < 0x80 ? (char)byte : '?');

@@ -172,6 +172,9 @@ int cgroup_guard_start(struct cgroup *c, struct err *e)
     pid_t pid = clone(guard_main, stack + STACK_SIZE, CLONE_VM, task);
     int os = errno;
     sigprocmask(SIG_SETMASK, &was, NULL);
+    /* Before any group exists, and whoever of the two is first: it leaves our process group. */
+    if (pid > 0)
+        setpgid(pid, pid);
     if (pid < 0) {
         munmap(stack, STACK_SIZE);
         return err_set(e, E_SANDBOX, os, "cgroup guard");

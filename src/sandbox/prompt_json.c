@@ -44,7 +44,7 @@ static void write_suggestion(struct buf *out, const char *label, const char *rul
 static void member_clean(struct buf *out, const char *key, const char *text)
 {
     AUTO_BUF clean = { 0 };
-    clean_text(&clean, str_of(text), TEXT_UNITS);
+    clean_shown(&clean, str_of(text), TEXT_UNITS);
     json_member_str(out, key, buf_str(&clean));
 }
 
@@ -66,7 +66,7 @@ static void write_request(struct buf *out, const struct open_question *open, int
     AUTO_BUF object = { 0 };
     AUTO_BUF rule = { 0 };
     question_object(&object, q);
-    clean_text(&rule, buf_str(&object), TEXT_UNITS);
+    clean_shown(&rule, buf_str(&object), TEXT_UNITS);
     json_write_object(out);
     json_member_u64(out, "v", 1);
     json_member_text(out, "id", open->id);

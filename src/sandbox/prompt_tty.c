@@ -93,7 +93,7 @@ static void say_clean(struct buf *out, const char *before, const char *text, con
     if (!text || !*text)
         return;
     buf_add(out, str_of(before));
-    clean_text(out, str_of(text), TEXT_UNITS);
+    clean_shown(out, str_of(text), TEXT_UNITS);
     buf_add(out, str_of(behind));
 }
 
@@ -108,7 +108,7 @@ static void say_object(struct buf *out, const struct question *q)
         shown = str_skip(shown, shown.n - HOST_TAIL);
     if (shown.n < object.n)
         buf_add(out, STR("..."));
-    clean_text(out, shown, 4096);
+    clean_shown(out, shown, 4096);
     if (shown.n < object.n)
         buf_addf(out, " (%zu characters in all)", object.n);
     if (q->host && strstr(q->host, "xn--"))
@@ -134,7 +134,7 @@ static void say_question(struct tty_front *f, const struct question *q)
     /* What the command printed last must not colour or hide the question. */
     buf_add(out, STR("\r\n\x1b[0m\x1b(B"));
     AUTO_BUF who = { 0 };
-    clean_text(&who, str_of(q->argv0 && *q->argv0 ? q->argv0 : "the command"), 60);
+    clean_shown(&who, str_of(q->argv0 && *q->argv0 ? q->argv0 : "the command"), 60);
     buf_addf(out, "postern: %s", buf_text(&who));
     if (q->pid)
         buf_addf(out, " (process %d)", q->pid);

@@ -145,22 +145,26 @@ static void put(char *out, size_t room, struct str text)
 static void put_clean(char *out, size_t room, struct str text)
 {
     AUTO_BUF clean = { 0 };
-    clean_text(&clean, text, room);
+    clean_shown(&clean, text, room);
     put(out, room, buf_str(&clean));
 }
 
-/* The arguments with blanks between them; *first is the length of the first one. */
+/* The arguments with blanks between them, empty ones as ''; *first is the length of the first one. */
 static void read_arguments(const struct watch *w, pid_t pid, struct buf *out, size_t *first)
 {
     char path[PATH_ROOM];
     path_in(w, pid, path, "cmdline");
-    read_whole(path, WATCH_TEXT_MAX, out);
-    while (out->n && out->p[out->n - 1] == '\0')
-        out->n--;
-    *first = out->n ? strnlen(out->p, out->n) : 0;
-    for (size_t i = 0; i < out->n; i++)
-        if (out->p[i] == '\0')
-            out->p[i] = ' ';
+    AUTO_BUF raw = { 0 };
+    read_whole(path, WATCH_TEXT_MAX, &raw);
+    if (raw.n && raw.p[raw.n - 1] == '\0')
+        raw.n--;
+    struct str rest = buf_str(&raw), one;
+    *first = raw.n ? strnlen(raw.p, raw.n) : 0;
+    while (raw.n && str_cut(&rest, '\0', &one)) {
+        if (out->n)
+            buf_add_byte(out, ' ');
+        buf_add(out, one.n ? one : STR("''"));
+    }
 }
 
 /* "sh (17) / " in front of what *tree holds. A name ends at its last "/", so none can forge a step. */

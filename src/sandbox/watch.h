@@ -25,7 +25,7 @@ enum {
     WATCH_TEXT_MAX = 1024,
 };
 
-/* All texts are cleaned (no control, zero-width or bidi characters, no "<" and ">") and cut. */
+/* All texts are cleaned (no control, zero-width or bidi characters) and cut. */
 struct watch_process {
     pid_t pid; /* inside */
     pid_t pid_outside;

@@ -186,7 +186,6 @@ static void hostile_names_do_not_reach_a_person(void **state)
     assert_null(strstr(line.p, "\xe2\x80\xae"));
     assert_null(strstr(line.p, "\\u001b"));
     assert_null(strstr(line.p, "\\n"));
-    assert_null(strchr(line.p, '<'));
     assert_ptr_equal(strchr(line.p, '\n'), line.p + line.n - 1);
 }
 
