@@ -1,5 +1,6 @@
 #include "cmd/run_options.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "sandbox/part.h"
@@ -240,9 +241,14 @@ static int bad_value(const struct option_row *row, struct str value, int *exit_s
         *exit_status = 1; /* contract 1.2: the one usage error with srt's status */
         return err_set(e, E_INPUT, 0, "--control-fd takes a descriptor number, 3 or higher");
     }
-    return err_set(e, E_INPUT, 0, "%s takes %s, not '%.*s'", name,
+    AUTO_BUF names = { 0 };
+    if (row->take == take_profile)
+        buf_add(&names, STR(": read-only, workspace or no-network"));
+    for (int i = 0; i < LAYERS && str_starts(str_of(row->value), STR("LAYER")); i++)
+        buf_addf(&names, "%s%s", i ? ", " : ": ", layer_name((enum layer)i));
+    return err_set(e, E_INPUT, 0, "%s takes %s, not '%.*s'%s", name,
                    row->value[0] == '=' ? row->value + 1 : row->value,
-                   value.n < 100 ? (int)value.n : 100, value.p ? value.p : "");
+                   value.n < 100 ? (int)value.n : 100, value.p ? value.p : "", buf_text(&names));
 }
 
 /* One option at argv[*at]; steps over what it uses. */
