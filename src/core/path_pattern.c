@@ -189,16 +189,24 @@ int path_pattern_compile(struct arena *arena, struct str text, struct path_patte
     return 0;
 }
 
-/* A set of items; the end is one more. */
-struct item_set {
-    uint64_t bits[PATH_PATTERN_MAX / 64 + 1];
-};
+/* A set of items; the end is one more, and so is what lies beneath a match (ITEM_BENEATH). */
+enum { SET_WORDS = (PATH_PATTERN_MAX + 1) / 64 + 1 };
+
+static void set_add(uint64_t *set, size_t i)
+{
+    set[i / 64] |= 1ull << i % 64;
+}
+
+static bool set_has(const uint64_t *set, size_t i)
+{
+    return set[i / 64] >> i % 64 & 1;
+}
 
 /* Item `i` may be next: what can match nothing lets those behind it be next as well. */
-static void set_reach(const struct path_pattern *p, struct item_set *s, size_t i)
+static void set_reach(const struct path_pattern *p, uint64_t *set, size_t i)
 {
     for (;; i++) {
-        s->bits[i / 64] |= 1ull << i % 64;
+        set_add(set, i);
         if (i == p->count)
             return;
         enum item_kind kind = p->items[i].kind;
@@ -216,8 +224,13 @@ static bool is_member(const struct item *item, character c)
 }
 
 /* Item `i` was next and `c` came: what may be next now? */
-static void step(const struct path_pattern *p, size_t i, character c, struct item_set *next)
+static void step(const struct path_pattern *p, size_t i, character c, uint64_t *next)
 {
+    if (i >= p->count) { /* nothing follows the end; what lies beneath a match goes on as it is */
+        if (i > p->count)
+            set_add(next, i);
+        return;
+    }
     const struct item *item = &p->items[i];
     bool taken = false;
     switch (item->kind) {
@@ -238,47 +251,64 @@ static void step(const struct path_pattern *p, size_t i, character c, struct ite
         set_reach(p, next, i);
         return;
     case ITEM_DIRECTORIES:
-        next->bits[i / 64] |= 1ull << i % 64;
+        set_add(next, i);
         taken = c == '/';
         break;
     case ITEM_BENEATH:
-        return; /* settled by path_pattern_matches */
+        if (c == '/')
+            set_add(next, p->count + 1);
+        return;
     }
     if (taken)
         set_reach(p, next, i + 1);
 }
 
-static bool may_be_next(const struct item_set *s, size_t i)
+size_t path_pattern_words(const struct path_pattern *p)
 {
-    return s->bits[i / 64] >> i % 64 & 1;
+    return (p->count + 1) / 64 + 1;
+}
+
+bool path_pattern_ends(const struct path_pattern *p, const uint64_t *state)
+{
+    return set_has(state, p->count) || set_has(state, p->count + 1);
+}
+
+bool path_pattern_advance(const struct path_pattern *p, uint64_t *state, struct str part)
+{
+    size_t words = path_pattern_words(p);
+    uint64_t next[SET_WORDS], any = 1;
+    while (part.n && any) {
+        character c = take_character(&part);
+        memset(next, 0, words * sizeof *next);
+        for (size_t w = 0; w < words; w++)
+            for (uint64_t left = state[w]; left; left &= left - 1)
+                step(p, w * 64 + (size_t)__builtin_ctzll(left), c, next);
+        any = 0;
+        for (size_t w = 0; w < words; w++)
+            any |= state[w] = next[w];
+        if (set_has(state, p->count + 1))
+            return true; /* whatever follows */
+    }
+    return any != 0;
+}
+
+bool path_pattern_start(const struct path_pattern *p, struct str path, uint64_t *state)
+{
+    memset(state, 0, path_pattern_words(p) * sizeof *state);
+    if (!str_starts(path, p->head))
+        return false;
+    set_reach(p, state, 0);
+    return path_pattern_advance(p, state, str_skip(path, p->head.n));
+}
+
+bool path_pattern_may_end(const struct path_pattern *p, struct str end)
+{
+    return p->tail.n > end.n ? str_ends(p->tail, end) : str_ends(end, p->tail);
 }
 
 bool path_pattern_matches(const struct path_pattern *p, struct str path)
 {
-    if (!str_starts(path, p->head) || !str_ends(path, p->tail))
-        return false;
-    path = str_skip(path, p->head.n);
-    size_t words = p->count / 64 + 1, last = p->count ? p->count - 1 : 0;
-    bool ends_beneath = p->count && p->items[last].kind == ITEM_BENEATH;
-    struct item_set now, next;
-    memset(now.bits, 0, words * sizeof *now.bits);
-    set_reach(p, &now, 0);
-    while (path.n) {
-        character c = take_character(&path);
-        if (ends_beneath && c == '/' && may_be_next(&now, last))
-            return true; /* whatever follows */
-        memset(next.bits, 0, words * sizeof *next.bits);
-        for (size_t w = 0; w < words; w++)
-            for (uint64_t left = now.bits[w]; left; left &= left - 1) {
-                size_t i = w * 64 + (size_t)__builtin_ctzll(left);
-                if (i < p->count)
-                    step(p, i, c, &next);
-            }
-        uint64_t any = 0;
-        for (size_t w = 0; w < words; w++)
-            any |= now.bits[w] = next.bits[w];
-        if (!any)
-            return false;
-    }
-    return may_be_next(&now, p->count);
+    uint64_t state[SET_WORDS];
+    return str_ends(path, p->tail) && path_pattern_start(p, path, state) &&
+           path_pattern_ends(p, state);
 }

@@ -18,6 +18,8 @@
 #include "base/str.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { PATH_PATTERN_MAX = 4096 }; /* bytes of one pattern; no path can be longer */
 
@@ -33,3 +35,23 @@ int path_pattern_compile(struct arena *arena, struct str text, struct path_patte
 
 /* Does the whole of `path` match? */
 bool path_pattern_matches(const struct path_pattern *p, struct str path);
+
+/* Matching in steps, for who walks a tree: a state is the set of positions in the pattern that a path
+ * has come to, one bit each. What can still match behind a path depends on its state alone, and
+ * behind two states on each of their bits. */
+
+/* How many words a state of this pattern takes. */
+size_t path_pattern_words(const struct path_pattern *p);
+
+/* Sets `state` to where `path` has come to. `path` must reach behind the last '/' that stands in front of
+ * the first special byte of the pattern. False when it and all that begins so match nothing. */
+bool path_pattern_start(const struct path_pattern *p, struct str path, uint64_t *state);
+
+/* The path has grown by `part`: whole components, or '/'. False as above. */
+bool path_pattern_advance(const struct path_pattern *p, uint64_t *state, struct str part);
+
+/* Does the path that has come to `state` match? */
+bool path_pattern_ends(const struct path_pattern *p, const uint64_t *state);
+
+/* False when no path that ends in `end` matches; a quick test before the others. */
+bool path_pattern_may_end(const struct path_pattern *p, struct str end);

@@ -4,8 +4,8 @@
 #include "base/fd.h"
 #include "core/filerules.h"
 #include "sandbox/mount_calls.h"
+#include "sandbox/pattern_walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +13,18 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { MATCHES_MAX = 100000, WALK_DEPTH_MAX = 64 };
+/* The patterns of one list, until all of them are searched for in one walk. */
+struct pattern_list {
+    struct walked_pattern *items; /* heap, owned */
+    size_t count;
+};
+
+static void pattern_list_release(struct pattern_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        places_release(&l->items[i].found);
+    free(l->items);
+}
 
 static struct place *places_slot(struct places *p)
 {
@@ -136,7 +147,7 @@ static int add_found(struct places *p, const struct entry_context *c, const char
     return 0;
 }
 
-static void warn(const struct entry_context *c, const char *rule, const char *path, const char *why)
+void entry_warn(const struct entry_context *c, const char *rule, const char *path, const char *why)
 {
     AUTO_BUF text = { 0 };
     buf_addf(&text, "%s: '%s' %s", rule, path, why);
@@ -155,10 +166,11 @@ static int add_nearest_above(struct places *p, const struct entry_context *c, co
         struct stat st;
         char real[PATH_MAX];
         if (stalled_stat(c->stalled, head, &st) == 0 && stalled_realpath(c->stalled, head, real)) {
-            warn(c, rule, path,
-                 silent ? "does not answer within 500 ms; the directory above its file system is "
-                          "denied instead"
-                        : "cannot be looked at; the directory above it is denied instead");
+            entry_warn(
+                c, rule, path,
+                silent ? "does not answer within 500 ms; the directory above its file system is "
+                         "denied instead"
+                       : "cannot be looked at; the directory above it is denied instead");
             return add_found(p, c, real, rule, &st, e);
         }
     }
@@ -195,9 +207,9 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
             return add_found(p, c, buf_text(&name), rule, NULL, e);
         if (is_deny)
             return add_nearest_above(p, c, buf_text(&name), rule, e);
-        warn(c, rule, buf_text(&name),
-             errno == ETIMEDOUT ? "does not answer within 500 ms; skipped"
-                                : "cannot be looked at; skipped");
+        entry_warn(c, rule, buf_text(&name),
+                   errno == ETIMEDOUT ? "does not answer within 500 ms; skipped"
+                                      : "cannot be looked at; skipped");
         return 0;
     }
     if (!S_ISLNK(st.st_mode))
@@ -209,14 +221,14 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
             return add_nearest_above(p, c, buf_text(&name), rule, e);
         if (is_deny)
             return add_found(p, c, buf_text(&name), rule, &st, e);
-        warn(c, rule, buf_text(&name), "is a link that leads nowhere; skipped");
+        entry_warn(c, rule, buf_text(&name), "is a link that leads nowhere; skipped");
         return 0;
     }
     struct stat target;
     if (stalled_stat(c->stalled, real, &target) < 0)
         return is_deny ? add_nearest_above(p, c, real, rule, e) : 0;
     if (use == ENTRY_ALLOW_WRITE && link_leads_out(buf_text(&name), real)) {
-        warn(c, rule, buf_text(&name), "is a link that leads out of its directory; skipped");
+        entry_warn(c, rule, buf_text(&name), "is a link that leads out of its directory; skipped");
         return 0;
     }
     if (use == ENTRY_DENY_WRITE && add_found(p, c, buf_text(&name), rule, &st, e) < 0)
@@ -226,119 +238,10 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
     return add_found(p, c, real, rule, &target, e);
 }
 
-/* One pattern on its way through the tree. */
-struct expansion {
-    const struct entry_context *context;
-    struct places *out;
-    const char *rule;
-    enum entry_use use;
-    const struct path_pattern *whole;
-    size_t components; /* of the pattern; without "**" nothing deeper can match */
-    bool any_depth;
-    size_t first; /* index in out where this pattern's matches begin */
-};
-
-static bool seen_directory(const struct expansion *x, const struct stat *st, const ino_t *inodes,
-                           const dev_t *devices, size_t depth)
-{
-    (void)x;
-    for (size_t i = 0; i < depth; i++)
-        if (inodes[i] == st->st_ino && devices[i] == st->st_dev)
-            return true;
-    return false;
-}
-
-static int expand_match(struct expansion *x, const char *path, struct err *e)
-{
-    if (x->out->count - x->first >= MATCHES_MAX)
-        return err_set(e, E_BUSY, 0, "%s: the pattern matches more than %d places", x->rule,
-                       MATCHES_MAX);
-    size_t before = x->out->count;
-    if (places_add(x->out, x->context, path, x->rule, x->use, e) < 0)
-        return -1;
-    for (size_t i = before; i < x->out->count; i++)
-        x->out->items[i].from_pattern = true;
-    return 0;
-}
-
-/* A directory whose names cannot be told, so that a match in it would be missed: a deny takes it whole. */
-static int expand_blindly(struct expansion *x, struct buf *dir, const char *why, struct err *e)
-{
-    const bool is_deny = x->use == ENTRY_DENY_READ || x->use == ENTRY_DENY_WRITE;
-    if (why)
-        warn(x->context, x->rule, dir->n ? buf_text(dir) : "/", why);
-    return is_deny ? expand_match(x, buf_text(dir), e) : 0;
-}
-
-/* Looks at the directory and opens it. *d NULL: there is nothing to go through. */
-static int expand_open(struct expansion *x, struct buf *dir, const ino_t *inodes,
-                       const dev_t *devices, size_t level, struct stat *st, DIR **d, struct err *e)
-{
-    static const char slow[] = "does not answer within 500 ms, so it is not searched";
-    const char *path = dir->n ? buf_text(dir) : "/";
-    struct stalled *stalled = x->context->stalled;
-    *d = NULL;
-    if (stalled_stat(stalled, path, st) < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
-                   ? 0
-                   : expand_blindly(x, dir, errno == ETIMEDOUT ? slow : NULL, e);
-    if (!S_ISDIR(st->st_mode) || seen_directory(x, st, inodes, devices, level))
-        return 0;
-    if (level >= WALK_DEPTH_MAX)
-        return expand_blindly(x, dir, "lies deeper than a pattern is searched for", e);
-    if (stalled_list(stalled, path, st->st_dev) == 0)
-        *d = opendir(path);
-    return *d || errno == ENOENT || errno == ENOTDIR
-               ? 0
-               : expand_blindly(x, dir, errno == ETIMEDOUT ? slow : NULL, e);
-}
-
-/* Walks below `dir` (depth = components of it). A directory that cannot be listed is denied whole. */
-static int expand_below(struct expansion *x, struct buf *dir, size_t depth, ino_t *inodes,
-                        dev_t *devices, size_t level, struct err *e)
-{
-    struct stat st;
-    DIR *d;
-    if (expand_open(x, dir, inodes, devices, level, &st, &d, e) < 0)
-        return -1;
-    if (!d)
-        return 0;
-    inodes[level] = st.st_ino;
-    devices[level] = st.st_dev;
-    int result = 0;
-    for (struct dirent *entry; result == 0 && (entry = readdir(d));) {
-        struct str name = str_of(entry->d_name);
-        if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
-            continue;
-        size_t was = dir->n;
-        buf_add_byte(dir, '/');
-        buf_add(dir, name);
-        if (path_pattern_matches(x->whole, buf_str(dir)))
-            result = expand_match(x, buf_text(dir), e);
-        bool deeper = x->any_depth || depth + 1 < x->components;
-        bool may_be_directory = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN ||
-                                (entry->d_type == DT_LNK && x->use == ENTRY_DENY_READ);
-        if (result == 0 && deeper && may_be_directory)
-            result = expand_below(x, dir, depth + 1, inodes, devices, level + 1, e);
-        dir->n = was;
-        dir->p[was] = '\0';
-    }
-    closedir(d);
-    return result;
-}
-
-static size_t count_components(struct str path)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < path.n; i++)
-        n += path.p[i] == '/';
-    return n;
-}
-
-/* `text` is folded and absolute. */
-static int expand(const struct entry_context *c, struct str text, const char *rule,
-                  enum entry_use use, struct places *out, struct later_patterns *later,
-                  struct err *e)
+/* `text` is folded and absolute. Its matches belong behind what `out` holds now. */
+static int take_pattern(const struct entry_context *c, struct str text, const char *rule,
+                        enum entry_use use, const struct places *out, struct pattern_list *list,
+                        struct later_patterns *later, struct err *e)
 {
     struct path_pattern *pattern = NULL;
     if (path_pattern_compile(c->arena, text, &pattern, e) < 0)
@@ -362,14 +265,37 @@ static int expand(const struct entry_context *c, struct str text, const char *ru
                        "%s: a pattern that begins at the root cannot be expanded; name a first "
                        "directory (or set x.lenientPatterns)",
                        rule);
-    struct expansion x = {
-        c, out, rule, use, pattern, count_components(text), str_has(text, STR("**")), out->count
+    const char *start = arena_dup(c->arena, base);
+    if (!start)
+        return err_set(e, E_BUSY, 0, "%s: too many patterns", rule);
+    list->items = mem_grow(list->items, (list->count + 1) * sizeof *list->items);
+    list->items[list->count++] = (struct walked_pattern){
+        .pattern = pattern, .rule = rule, .base = start, .at = out->count
     };
-    AUTO_BUF dir = { 0 };
-    buf_add(&dir, base);
-    ino_t inodes[WALK_DEPTH_MAX];
-    dev_t devices[WALK_DEPTH_MAX];
-    return expand_below(&x, &dir, count_components(base), inodes, devices, 0, e);
+    return 0;
+}
+
+/* Searches for all patterns and puts the matches of each where its entry stands in the list. */
+static int expand_patterns(const struct entry_context *c, enum entry_use use,
+                           struct pattern_list *list, struct places *out, struct err *e)
+{
+    if (list->count == 0)
+        return 0;
+    if (pattern_walk(c, use, list->items, list->count, e) < 0)
+        return -1;
+    struct places all = { 0 };
+    size_t next = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        while (next < list->items[i].at)
+            *places_slot(&all) = out->items[next++];
+        for (size_t k = 0; k < list->items[i].found.count; k++)
+            *places_slot(&all) = list->items[i].found.items[k];
+    }
+    while (next < out->count)
+        *places_slot(&all) = out->items[next++];
+    places_release(out);
+    *out = all;
+    return 0;
 }
 
 /* A string with pattern bytes is also the path it spells, when that exists (contract 3.4.1). */
@@ -384,7 +310,7 @@ static bool spelled_path_counts(const struct entry_context *c, const char *path,
 
 static int resolve_one(const struct entry_context *c, const struct settings_entry *entry,
                        const char *home, enum entry_use use, struct places *out,
-                       struct later_patterns *later, struct err *e)
+                       struct pattern_list *list, struct later_patterns *later, struct err *e)
 {
     struct str text = str_of(entry->path);
     AUTO_BUF spelled = { 0 }, path = { 0 };
@@ -412,13 +338,14 @@ static int resolve_one(const struct entry_context *c, const struct settings_entr
     if (spelled_path_counts(c, buf_text(&path), use) &&
         places_add(out, c, buf_text(&path), entry->where, use, e) < 0)
         return -1;
-    return expand(c, buf_str(&path), entry->where, use, out, later, e);
+    return take_pattern(c, buf_str(&path), entry->where, use, out, list, later, e);
 }
 
 int entries_resolve(const struct entry_context *c, const struct settings_list *list,
                     enum entry_use use, struct places *out, struct later_patterns *later,
                     struct err *e)
 {
+    CLEANUP(pattern_list_release) struct pattern_list patterns = { 0 };
     for (size_t i = 0; i < list->count; i++) {
         const struct settings_entry *entry = &list->items[i];
         bool is_deny = use == ENTRY_DENY_READ || use == ENTRY_DENY_WRITE;
@@ -429,8 +356,9 @@ int entries_resolve(const struct entry_context *c, const struct settings_list *l
             return err_set(e, E_INPUT, 0, "%s: '~' cannot be expanded: no home directory is known",
                            entry->where);
         for (size_t h = 0; h < homes; h++)
-            if (resolve_one(c, entry, of_home ? c->homes[h] : "", use, out, later, e) < 0)
+            if (resolve_one(c, entry, of_home ? c->homes[h] : "", use, out, &patterns, later, e) <
+                0)
                 return -1;
     }
-    return 0;
+    return expand_patterns(c, use, &patterns, out, e);
 }

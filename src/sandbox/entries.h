@@ -68,6 +68,9 @@ int entries_resolve(const struct entry_context *c, const struct settings_list *l
 int places_add(struct places *p, const struct entry_context *c, const char *path, const char *rule,
                enum entry_use use, struct err *e);
 
+/* Tells the caller of `path`, which `rule` names, in the words of `why`. */
+void entry_warn(const struct entry_context *c, const char *rule, const char *path, const char *why);
+
 /* The first place at or above `path`, or NULL. */
 const struct place *places_above(const struct places *p, const char *path);
 

@@ -176,6 +176,22 @@ def test_a_search_by_pattern_that_meets_the_confusing_tree_ends(cell, confused):
 
 
 @pytest.mark.threat("T34")
+def test_a_lattice_of_links_neither_hangs_the_start_nor_hides_less(cell):
+    """2^21 ways lead to one file, past more ways than anybody could go through."""
+    for i in range(22):
+        cell.mkdir(f"ws/d{i}")
+        for name in "ab" if i < 21 else "":
+            cell.link(f"../d{i + 1}", f"ws/d{i}/{name}")
+    cell.write("ws/d21/.env", SECRET)
+    cell.give(cell.ws)
+    settings = cell.settings(deny_read=["**/.env", "d0/*/**/b/.env", "d20/?/.env"])
+    ways = ["d21", "d20/a", "d20/b", "d0/" + "/".join("a" * 21), "d0/" + "/".join("b" * 21),
+            "d0/" + "/".join("ab" * 10 + "a")]
+    done = cell.sh('for d in "$@"; do test -d "$d" && echo way; cat "$d/.env"; done; exit 0', *ways, settings=settings)
+    assert done.code == 0 and done.out == "way\n" * len(ways), done
+
+
+@pytest.mark.threat("T34")
 @pytest.mark.parametrize("name", [".vscode", ".git", "denied", ".env"])
 @pytest.mark.parametrize("kind", ["pipe", "socket", "loop", "closed directory", "device name"])
 def test_odd_things_in_place_of_denied_names_do_not_hang_or_open(cell, name, kind):

@@ -14,6 +14,30 @@ struct row {
     bool matches;
 };
 
+/* As who walks a tree does: each '/' and each name by itself. */
+static bool match_in_steps(const struct path_pattern *p, struct str path)
+{
+    uint64_t state[PATH_PATTERN_MAX / 64 + 2], none[PATH_PATTERN_MAX / 64 + 2] = { 0 };
+    size_t words = path_pattern_words(p);
+    size_t head = 0;
+    while (head <= path.n && !path_pattern_start(p, (struct str){ path.p, head }, state))
+        head++;
+    if (head > path.n)
+        return false;
+    for (struct str rest = str_skip(path, head); rest.n;) {
+        ptrdiff_t slash = str_index(rest, '/');
+        size_t n = slash < 0 ? rest.n : slash ? (size_t)slash : 1;
+        bool alive = path_pattern_advance(p, state, (struct str){ rest.p, n });
+        assert_int_equal(alive, memcmp(state, none, words * sizeof *state) != 0);
+        if (!alive)
+            return false;
+        rest = str_skip(rest, n);
+    }
+    if (path_pattern_ends(p, state))
+        assert_true(path_pattern_may_end(p, str_skip(path, path.n / 2)));
+    return path_pattern_ends(p, state);
+}
+
 static bool match(struct str pattern, struct str path)
 {
     AUTO_ARENA arena;
@@ -21,7 +45,9 @@ static bool match(struct str pattern, struct str path)
     struct path_pattern *p = NULL;
     struct err e = { 0 };
     assert_int_equal(path_pattern_compile(&arena, pattern, &p, &e), 0);
-    return path_pattern_matches(p, path);
+    bool whole = path_pattern_matches(p, path);
+    assert_int_equal(match_in_steps(p, path), whole);
+    return whole;
 }
 
 static void check(const struct row *rows, size_t n)

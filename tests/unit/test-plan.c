@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "sandbox/plan.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -17,7 +18,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX = 8 };
+enum { MAX = 64 };
+
+static size_t listings;
+
+/* In the place of the C library's: counts what is listed. */
+DIR *opendir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    listings++;
+    return fd < 0 ? NULL : fdopendir(fd);
+}
 
 struct world {
     char root[64];
@@ -244,6 +255,100 @@ static void an_absent_allow_is_said(void **state)
     assert_non_null(strstr(w->warnings, "does not exist"));
 }
 
+/* lattice/d0 to d21: two links each to the next, and a secret in the last. */
+static void make_lattice(const struct world *w, size_t *directories)
+{
+    char path[128], target[32];
+    make_dir(w, "lattice");
+    for (size_t i = 0; i < 22; i++) {
+        snprintf(path, sizeof path, "lattice/d%zu", i);
+        snprintf(target, sizeof target, "../d%zu", i + 1);
+        make_dir(w, path);
+        for (const char *name = "ab"; i < 21 && *name; name++) {
+            snprintf(path, sizeof path, "lattice/d%zu/%c", i, *name);
+            make_link(w, target, path);
+        }
+    }
+    make_file(w, "lattice/d21/.env");
+    *directories = 23;
+}
+
+static void a_lattice_of_links_is_searched_once(void **state)
+{
+    struct world *w = *state;
+    size_t directories;
+    make_lattice(w, &directories);
+    AUTO_BUF text = { 0 };
+    struct lists l = { .deny_read = { "**/.env" } };
+    listings = 0;
+    plan_text(w, &l, "lattice", &text);
+    assert_int_equal(listings, directories);
+    assert_non_null(strstr(buf_text(&text), "hidden file lattice/d21/.env"));
+    assert_string_equal(w->warnings, "");
+}
+
+/* What is found from one position in a pattern must not end the search from another. */
+static void a_lattice_hides_what_one_way_through_it_names(void **state)
+{
+    struct world *w = *state;
+    size_t directories;
+    make_lattice(w, &directories);
+    AUTO_BUF text = { 0 };
+    struct lists l = { .deny_read = { "d19/*/b/.env", "d20/?/**/.env", "d0/a/**/b/.env" } };
+    plan_text(w, &l, "lattice", &text);
+    assert_non_null(strstr(buf_text(&text), "hidden file lattice/d21/.env"));
+    AUTO_BUF none = { 0 };
+    struct lists other = { .deny_read = { "d18/*/b/.env", "d20/c/**/.env" } };
+    plan_text(w, &other, "lattice", &none);
+    assert_null(strstr(buf_text(&none), ".env"));
+}
+
+static void many_patterns_share_one_walk(void **state)
+{
+    struct world *w = *state;
+    static const char *const each[] = { "**/.env", "**/*.pem", "src/**/.env", "*/deep/?",
+                                        "**/k[d-f]*" };
+    struct lists l = { 0 };
+    AUTO_BUF one = { 0 }, many = { 0 };
+    l.deny_read[0] = "**/none";
+    listings = 0;
+    plan_text(w, &l, "ws", &one);
+    size_t alone = listings;
+    for (size_t i = 0; i < 50; i++)
+        l.deny_read[i] = each[i % 5];
+    listings = 0;
+    plan_text(w, &l, "ws", &many);
+    assert_int_equal(alone, 7); /* ws, its five, and one that a link leads to */
+    assert_int_equal(listings, alone);
+    assert_non_null(strstr(buf_text(&many), "hidden file ws/src/.env"));
+    assert_non_null(strstr(buf_text(&many), "hidden file ws/.env"));
+    assert_non_null(strstr(buf_text(&many), "hidden directory ws/keep"));
+}
+
+static void a_link_upward_is_not_followed(void **state)
+{
+    struct world *w = *state;
+    AUTO_BUF text = { 0 };
+    make_link(w, "..", "ws/src/up");
+    make_link(w, "../..", "ws/src/higher");
+    make_file(w, "other/.env");
+    struct lists l = { .deny_read = { "src/**/.env" } };
+    plan_text(w, &l, "ws", &text);
+    assert_non_null(strstr(buf_text(&text), "hidden file ws/src/.env"));
+    assert_null(strstr(buf_text(&text), "hidden file ws/.env"));
+    assert_null(strstr(buf_text(&text), "other/.env"));
+}
+
+static void a_link_sideways_is_followed(void **state)
+{
+    struct world *w = *state;
+    AUTO_BUF text = { 0 };
+    make_file(w, "other/.env");
+    struct lists l = { .deny_read = { "**/.env" } };
+    plan_text(w, &l, "ws", &text);
+    assert_non_null(strstr(buf_text(&text), "hidden file other/.env"));
+}
+
 static void a_pattern_from_the_root_is_refused(void **state)
 {
     struct world *w = *state;
@@ -261,6 +366,12 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_denied_allow_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_absent_allow_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lattice_of_links_is_searched_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lattice_hides_what_one_way_through_it_names, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_patterns_share_one_walk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_upward_is_not_followed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_sideways_is_followed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pattern_from_the_root_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
