@@ -133,7 +133,7 @@ void record_covered(struct record *r, struct str path)
     struct audit_event event = { .kind = AUDIT_FILE,
                                  .denied = true,
                                  .layer = "mount",
-                                 .rule = "hidden file replaced on the host",
+                                 .rule = "hidden file replaced or made on the host",
                                  .object = path };
     audit_write(r->audit, &event);
 }

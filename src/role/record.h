@@ -44,7 +44,7 @@ void record_degraded(struct record *r, enum layer layer, const char *why, bool a
 /* A limit that was hit: "memory", "pids", "wall". */
 void record_limit(struct record *r, const char *limit, uint64_t times);
 
-/* A hidden file that the host replaced and init covered again. */
+/* A hidden file that the host replaced or made and init covered. */
 void record_covered(struct record *r, struct str path);
 
 /* AUDIT_END: status and what the run used. */

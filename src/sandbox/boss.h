@@ -29,7 +29,7 @@ enum boss_kind {
     BOSS_READY,    /* everything inside stands */
     BOSS_DEGRADED, /* number = enum layer; body = why */
     BOSS_EXITED, /* number = wait status; tag = pid inside, 0 = the first command; usage is filled */
-    BOSS_COVERED, /* body = path of a hidden file that was replaced and covered again */
+    BOSS_COVERED, /* body = path of a hidden file that the host replaced or made, covered now */
     BOSS_FAILED,  /* number = errno, body = what could not be built */
     /* supervisor -> spawner */
     BOSS_RULES,   /* the supervisor's rules of the outer Landlock domain are complete */

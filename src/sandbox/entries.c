@@ -238,6 +238,23 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
     return add_found(p, c, real, rule, &target, e);
 }
 
+static void later_add(struct later_patterns *later, const struct path_pattern *pattern,
+                      const char *rule, struct str text, const char *base)
+{
+    size_t depth = 0;
+    for (size_t i = 0; i < text.n; i++)
+        depth += text.p[i] == '/';
+    if (later->count == later->room) {
+        later->room = later->room ? later->room * 2 : 8;
+        later->items = mem_grow(later->items, later->room * sizeof *later->items);
+    }
+    later->items[later->count++] =
+        (struct later_pattern){ .pattern = pattern,
+                                .rule = rule,
+                                .base = base[0] ? base : "/",
+                                .depth = str_has(text, STR("**")) ? SIZE_MAX : depth };
+}
+
 /* `text` is folded and absolute. Its matches belong behind what `out` holds now. */
 static int take_pattern(const struct entry_context *c, struct str text, const char *rule,
                         enum entry_use use, const struct places *out, struct pattern_list *list,
@@ -246,13 +263,6 @@ static int take_pattern(const struct entry_context *c, struct str text, const ch
     struct path_pattern *pattern = NULL;
     if (path_pattern_compile(c->arena, text, &pattern, e) < 0)
         return err_while(e, "%s", rule);
-    if (later) {
-        if (later->count == later->room) {
-            later->room = later->room ? later->room * 2 : 8;
-            later->items = mem_grow(later->items, later->room * sizeof *later->items);
-        }
-        later->items[later->count++] = (struct later_pattern){ pattern, rule };
-    }
     /* The literal part before the first pattern byte: its last '/' is where the walk begins. */
     size_t literal = 0;
     while (literal < text.n && !has_pattern_bytes((struct str){ text.p + literal, 1 }))
@@ -268,6 +278,8 @@ static int take_pattern(const struct entry_context *c, struct str text, const ch
     const char *start = arena_dup(c->arena, base);
     if (!start)
         return err_set(e, E_BUSY, 0, "%s: too many patterns", rule);
+    if (later)
+        later_add(later, pattern, rule, text, start);
     list->items = mem_grow(list->items, (list->count + 1) * sizeof *list->items);
     list->items[list->count++] = (struct walked_pattern){
         .pattern = pattern, .rule = rule, .base = start, .at = out->count

@@ -36,6 +36,8 @@ struct places {
 struct later_pattern {
     const struct path_pattern *pattern;
     const char *rule;
+    const char *base; /* the directory before the first component with a pattern byte */
+    size_t depth;     /* components of a match; SIZE_MAX with a double star */
 };
 
 struct later_patterns {

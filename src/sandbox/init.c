@@ -349,6 +349,13 @@ static void learn_first(struct init *i, int born)
         i->first = 0;
 }
 
+static void say_covered(void *ctx, const char *path)
+{
+    char body[BOSS_BODY_MAX];
+    snprintf(body, sizeof body, "%s", path);
+    tell(ctx, BOSS_COVERED, 0, str_of(body), NULL, 0);
+}
+
 static void serve(struct init *i)
 {
     enum { BOSS, SIGNALS, COVER, DIALER, N };
@@ -372,11 +379,8 @@ static void serve(struct init *i)
         }
         if (polls[BOSS].revents)
             take_message(i);
-        if (polls[COVER].revents) {
-            char path[BOSS_BODY_MAX];
-            while (cover_next(&i->cover, path, sizeof path))
-                tell(i, BOSS_COVERED, 0, str_of(path), NULL, 0);
-        }
+        if (polls[COVER].revents)
+            cover_serve(&i->cover, say_covered, i);
         if (polls[DIALER].revents && !dialer_serve(i->dialer)) {
             fd_drop(&i->dialer);
             polls[DIALER].fd = -1;

@@ -1,7 +1,7 @@
 /* init.h - pid 1 of a sandbox.
  *
  * Builds the inside (identity, network, mounts), starts the spawner, reaps everything, passes signals
- * on, covers hidden files that the host replaces, and ends with the command: the kernel then kills
+ * on, covers hidden files that the host replaces or makes, and ends with the command: the kernel then kills
  * whatever is left (contract 1.3). Dies with the supervisor, by PDEATHSIG and by the end of its socket.
  */
 #pragma once

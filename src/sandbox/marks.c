@@ -344,6 +344,11 @@ static void plan_mount_for(struct plan *p, const struct mark *mark, struct state
         now->writable = true;
         return;
     }
+    if (!mark->place.exists && now->hidden && !was.hidden && was.writable) {
+        p->later_hidden =
+            mem_grow(p->later_hidden, (p->later_hidden_count + 1) * sizeof *p->later_hidden);
+        p->later_hidden[p->later_hidden_count++] = mark->place.path;
+    }
     if (!mark->place.exists || mark->place.is_link)
         return;
     if (now->hidden && !was.hidden) {

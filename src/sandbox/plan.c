@@ -354,6 +354,7 @@ void plan_release(struct plan *p)
     stalled_release(&p->stalled);
     free(p->mounts);
     free(p->hidden);
+    free(p->later_hidden);
     arena_release(&p->arena);
     *p = (struct plan){ 0 };
 }

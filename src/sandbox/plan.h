@@ -60,6 +60,9 @@ struct plan {
     size_t mount_count, mount_room;
     struct plan_hidden *hidden; /* owned */
     size_t hidden_count;
+    const char *
+        *later_hidden; /* owned; hidden names in writable directories that do not exist yet */
+    size_t later_hidden_count;
     struct file_rules rules; /* for the warden; arrays owned by the plan */
     struct file_rule_path *unix_connect, *unix_bind;
     size_t unix_connect_count, unix_bind_count;
