@@ -220,7 +220,7 @@ static int resolve_exec_only(struct plan *p, const struct plan_request *r, struc
     p->exec_only = arena_get(&p->arena, (found.count + 1) * sizeof *p->exec_only);
     if (!p->exec_only)
         result = err_set(e, E_BUSY, 0, "too many paths");
-    for (size_t i = 0; result == 0 && i < found.count; i++)
+    for (size_t i = 0; p->exec_only && i < found.count; i++)
         p->exec_only[i] = found.items[i].path;
     places_release(&found);
     return result;
