@@ -214,13 +214,13 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(e, E_SANDBOX, errno, "start the command: make a socket pair");
     AUTO_FD ours = pair[0], theirs = pair[1];
+    struct birth birth = { p, filter, c, failure, go, theirs, 0 };
+    if (p->seccomp.sends && getrandom(&birth.pass, sizeof birth.pass, 0) != sizeof birth.pass)
+        return err_set(e, E_SANDBOX, errno, "start the command: take a random number");
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
-    struct birth birth = { p, filter, c, failure, go, theirs, 0 };
-    if (p->seccomp.sends && getrandom(&birth.pass, sizeof birth.pass, 0) != sizeof birth.pass)
-        return err_set(e, E_SANDBOX, errno, "start the command: take a random number");
     /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
     int how = CLONE_VM | CLONE_VFORK | (p->flat ? SIGCHLD : CLONE_PARENT);
     *pid = clone(become, stack + STACK_SIZE, how, &birth);
