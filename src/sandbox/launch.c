@@ -208,12 +208,16 @@ static void redirect(struct launch *l, const struct plan *p, const int fds[2])
     struct err why;
     if (netns_redirect(&p->netns, l->listeners, l->listener_count, &control, &why) < 0)
         degrade(l, LAYER_TRANSPARENT, why.text, "");
+}
+
+/* The redirect needed their ports. Nobody answers there: queries are refused at once. */
+static void drop_resolver_listeners(struct launch *l)
+{
     size_t kept = 0;
     for (size_t i = 0; i < l->listener_count; i++) {
         struct netns_listener *n = &l->listeners[i];
-        bool dns = n->kind == LISTENER_DNS_UDP || n->kind == LISTENER_DNS_TCP;
-        if (dns && !p->resolver)
-            fd_drop(&n->fd); /* nobody answers there: queries are refused at once */
+        if (n->kind == LISTENER_DNS_UDP || n->kind == LISTENER_DNS_TCP)
+            fd_drop(&n->fd);
         else
             l->listeners[kept++] = *n;
     }
@@ -307,6 +311,8 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     while (!ready)
         if (take_building(l, r, &ready, e) < 0)
             return -1;
+    if (!r->plan->resolver)
+        drop_resolver_listeners(l);
     return 0;
 }
 
