@@ -76,6 +76,19 @@ static int judge_existing(struct request *q, const struct place *at, struct deed
     return deed_ask(q, d);
 }
 
+/* What is opened for both must be free for both. Gives FILEREAD_OTHER_PROCESS for reading alone. */
+static int judge_open(struct request *q, const struct place *at, struct deed *d,
+                      const struct stat *st, int flags)
+{
+    int os = 0;
+    if (q->w->options.judge_reads && (flags & O_ACCMODE) != O_WRONLY) {
+        os = fileread_judge(q, at, d, st);
+        if (is_read_only(flags))
+            return os;
+    }
+    return !os || os == FILEREAD_OTHER_PROCESS ? judge_existing(q, at, d, st, flags) : os;
+}
+
 /* A person may be asked about what was denied for lying outside the plan and nothing else. */
 static bool may_ask(const struct request *q, const struct deed *d)
 {
@@ -94,13 +107,9 @@ static int open_existing(struct request *q, struct place *at, int flags)
     if (S_ISDIR(st.st_mode) ? !reads || (flags & O_CREAT) : flags & O_DIRECTORY)
         return S_ISDIR(st.st_mode) ? EISDIR : ENOTDIR;
     struct deed d = { .operation = FILE_WRITE, .place = at };
-    if (reads && q->w->options.judge_reads) {
-        os = fileread_judge(q, at, &d, &st);
-        if (os == FILEREAD_OTHER_PROCESS)
-            return fileread_other_process(q, &d.path, flags);
-    } else {
-        os = judge_existing(q, at, &d, &st, flags);
-    }
+    os = judge_open(q, at, &d, &st, flags);
+    if (os == FILEREAD_OTHER_PROCESS)
+        return fileread_other_process(q, &d.path, flags);
     if (os == EACCES && handover_own(q, at->own_descriptor, flags) == REQUEST_ANSWERED)
         return REQUEST_ANSWERED;
     if (os == EACCES && S_ISREG(st.st_mode) && may_ask(q, &d))

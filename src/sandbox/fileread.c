@@ -38,7 +38,6 @@ static bool is_our_own(const struct warden *w, dev_t device)
 
 int fileread_judge(struct request *q, const struct place *at, struct deed *d, const struct stat *st)
 {
-    static const struct str gone = { " (deleted)", 10 };
     const struct file_rules *rules = q->w->options.rules;
     int os = pathname_of(q->w, at->object, &d->path);
     if (os)
@@ -46,7 +45,7 @@ int fileread_judge(struct request *q, const struct place *at, struct deed *d, co
     if (!q->was_there && !tracee_is_there(q))
         return EINTR;
     q->was_there = true;
-    struct str path = pathname_str(&d->path);
+    struct str path = pathname_str(&d->path), former;
     if (path.n == 0 || path.p[0] != '/' || is_our_own(q->w, st->st_dev))
         return 0;
     if (fileread_is_proc(q->w, at->object, st->st_dev)) {
@@ -56,9 +55,8 @@ int fileread_judge(struct request *q, const struct place *at, struct deed *d, co
     }
     struct file_facts facts = { .device = st->st_dev, .inode = st->st_ino };
     d->verdict = file_rules_judge_read(rules, path, &facts);
-    /* What has just been replaced keeps the name that it had. */
-    if (d->verdict.kind == FILE_ALLOWED && str_ends(path, gone))
-        d->verdict = file_rules_judge_read(rules, (struct str){ path.p, path.n - gone.n }, &facts);
+    if (d->verdict.kind == FILE_ALLOWED && pathname_former(path, &former))
+        d->verdict = file_rules_judge_read(rules, former, &facts);
     return d->verdict.kind == FILE_DENIED ? EACCES : 0;
 }
 
@@ -96,8 +94,8 @@ int fileread_other_process(struct request *q, const struct pathname *path, int f
     struct str rest = str_skip(pathname_str(path), sizeof "/proc/" - 1), first;
     uint64_t pid;
     if (!str_cut(&rest, '/', &first) || !str_to_u64(first, &pid) || pid > INT32_MAX ||
-        (pid_t)pid == getpid())
-        return ENOENT; /* of ourselves the command is to see nothing */
+        (pid_t)pid == getpid() || (pid_t)pid == gettid())
+        return ENOENT; /* of ourselves the command is to see nothing; the kernel would show us all */
     if (!is_public(rest) && !tracee_is_ancestor(q, (pid_t)pid))
         return EACCES;
     struct open_how how = { .flags = (uint64_t)((flags & O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK),

@@ -22,6 +22,15 @@ int pathname_of(struct warden *w, int fd, struct pathname *out)
     return 0;
 }
 
+bool pathname_former(struct str path, struct str *former)
+{
+    static const struct str gone = { " (deleted)", 10 };
+    if (!str_ends(path, gone))
+        return false;
+    *former = (struct str){ path.p, path.n - gone.n };
+    return true;
+}
+
 int pathname_of_place(struct warden *w, const struct place *p, struct pathname *out)
 {
     int os = pathname_of(w, p->parent, out);
@@ -147,8 +156,12 @@ int deed_ask(struct request *q, struct deed *d)
         return EINTR;
     q->was_there = true;
     look_around(q, d);
-    d->verdict =
-        file_rules_judge(q->w->options.rules, pathname_str(&d->path), d->operation, &d->facts);
+    const struct file_rules *rules = q->w->options.rules;
+    struct str path = pathname_str(&d->path), former;
+    d->verdict = file_rules_judge(rules, path, d->operation, &d->facts);
+    /* What the host has just replaced is as closed as what stands there now (T36). */
+    if (d->verdict.kind != FILE_DENIED && pathname_former(path, &former))
+        d->verdict = file_rules_judge(rules, former, d->operation, &d->facts);
     return d->verdict.kind == FILE_DENIED ? EACCES : 0;
 }
 

@@ -10,6 +10,9 @@
 /* The real path of what `fd` stands for. 0 or errno. */
 int pathname_of(struct warden *w, int fd, struct pathname *out);
 
+/* The name that a path of pathname_of stood for until something else took it. False when it has it still. */
+bool pathname_former(struct str path, struct str *former);
+
 /* The real path of the place's parent, and its name (without a trailing slash). 0 or errno. */
 int pathname_of_place(struct warden *w, const struct place *p, struct pathname *out);
 

@@ -124,7 +124,9 @@ static int read_replaced(void *ctx)
         snprintf(path, sizeof path, "/proc/self/fd/%d", object);
         int fd = open(path, O_RDONLY);
         WANT(fd < 0 && errno == EACCES);
+        WANT_ERRNO(open(path, O_RDWR), EACCES);
         WANT_ERRNO(open(".env", O_RDONLY), EACCES);
+        WANT_ERRNO(open(".env", O_RDWR), EACCES);
         usleep(500);
     }
     int plain = open("plain", O_RDONLY);
