@@ -48,6 +48,7 @@ struct supervisor {
     struct pty *pty;
     int signals; /* signalfd that is only polled: reading would take SIGTSTP */
     bool ended;  /* the first command has ended */
+    bool failed; /* the sandbox has, and has said why */
     int wait_status;
     struct rusage usage;
     int64_t first_signal_ms; /* of SIGINT or SIGTERM, 0 = none yet */
@@ -249,6 +250,7 @@ static bool read_boss(struct supervisor *s)
         record_covered(&s->record, (struct str){ m.body, m.length });
     } else if (m.kind == BOSS_FAILED) {
         log_error("%.*s", (int)m.length, m.body);
+        s->failed = true;
     }
     /* With the first command init ends too: what is left to do can be done meanwhile. */
     return !s->ended || s->asked->flat || s->asked->plan->settings->last_process;
@@ -429,6 +431,8 @@ static int exit_status(const struct supervisor *s)
         WIFSIGNALED(s->wait_status) ? 128 + WTERMSIG(s->wait_status) : WEXITSTATUS(s->wait_status);
     if (steering_failed(s->steering))
         return 1;
+    if (s->failed)
+        return err_exit_code(E_SANDBOX);
     if (s->wall_hit)
         return 124;
     if (s->killed_by_signal || (!s->ended && by_signal))

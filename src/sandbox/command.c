@@ -221,12 +221,12 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
-    /* Without namespaces the warden stays the parent: it may read the memory of descendants only. */
-    int how = CLONE_VM | CLONE_VFORK | (p->flat ? SIGCHLD : CLONE_PARENT);
-    *pid = clone(become, stack + STACK_SIZE, how, &birth);
+    /* The kernel writes the pid before the child runs: whoever reaps it knows it. */
+    int how = CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD;
+    int born = clone(become, stack + STACK_SIZE, how, &birth, pid);
     int os = errno;
     munmap(stack, STACK_SIZE);
-    if (*pid < 0)
+    if (born < 0)
         return err_set(e, E_SANDBOX, os, "start the command: clone");
     fd_drop(&theirs);
     if (p->seccomp.notify && !p->disabled_layers[LAYER_SECCOMP])

@@ -1,7 +1,7 @@
 /* command.h - one command inside a sandbox: what to execute, and how it gives up its last rights.
  *
  * Runs in the spawner, which lives inside the namespaces and the outer Landlock domain. Each command
- * is a child of init (CLONE_PARENT), so that it outlives nobody and is reaped in one place.
+ * is a child of init, whose thread the spawner is: it outlives nobody and is reaped in one place.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct command_failure {
 
 /* Starts the command: own session, inner Landlock domain, system call filter, no descriptor above 2.
  * *listener is the filter's notification descriptor (owned), -1 when it has none. *pid is its pid in
- * the sandbox. `failure` is the write end of the failure pipe; the command is executed when BOSS_GO comes
+ * the sandbox, set before it runs. `failure` is the write end of the failure pipe; the command is executed when BOSS_GO comes
  * on `go`, at once when that is -1. */
 int command_start(const struct plan *p, const struct seccomp_program *filter,
                   const struct command *c, int failure, int go, pid_t *pid, int *listener,

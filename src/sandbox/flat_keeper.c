@@ -166,8 +166,8 @@ static _Noreturn void warden_main(const struct init_setup *s, int terminal)
 {
     struct charge c = { .setup = s };
     struct err e = { 0 };
-    int born[2];
-    if (stay_in_charge(&e) < 0 || (c.signals = open_signals(&e)) < 0 || pipe2(born, O_CLOEXEC) < 0)
+    pid_t first_pid = 0;
+    if (stay_in_charge(&e) < 0 || (c.signals = open_signals(&e)) < 0)
         _exit(125);
     c.events = epoll_create1(EPOLL_CLOEXEC);
     if (c.events < 0 || watch(&c, c.signals) < 0 || watch(&c, s->boss) < 0)
@@ -187,10 +187,13 @@ static _Noreturn void warden_main(const struct init_setup *s, int terminal)
                                    .failure = s->failure,
                                    .covered_fd = -1,
                                    .ruleset = s->ruleset,
-                                   .born = born[1],
+                                   .first_pid = &first_pid,
                                    .report_allowed = s->report_allowed,
                                    .life = &life };
-    spawner_main(&inner);
+    if (spawner_wait_for_rules(s->plan, s->ruleset, s->orders, &e) < 0 ||
+        spawner_run(&inner, &e) < 0)
+        init_fail(s, &e);
+    _exit(0);
 }
 
 /* Until there is something to sweep, the signal that ends us does so by itself. */
@@ -264,8 +267,8 @@ _Noreturn void flat_main(const struct init_setup *s)
     }
     int status = keep(warden, signals);
     sweep();
-    if (status == 0)
-        _exit(0);
+    if (!WIFSIGNALED(status))
+        _exit(WEXITSTATUS(status)); /* it has said why itself */
     err_set(&e, E_SANDBOX, 0, "the warden has ended; the command is ended with it");
     init_fail(s, &e);
 }

@@ -4,9 +4,9 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
+#include "sandbox/confine.h"
 #include "sandbox/cover.h"
 #include "sandbox/dialer.h"
 #include "sandbox/keyring.h"
@@ -20,7 +20,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +35,20 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+enum { SPAWNER_STACK = 512 << 10 };
+
 struct init {
     const struct init_setup *setup;
     int boss, signals;
-    int dialer; /* for x.network.ports.in; -1 = none */
-    pid_t spawner, first;
-    int status; /* of the first command, once it has ended */
+    int dialer;  /* for x.network.ports.in; -1 = none */
+    pid_t first; /* written by the kernel when the spawner starts it; 0 = not yet, or none */
+    int status;  /* of the first command, once it has ended */
     bool first_ended;
     int pty_slave;
     struct cover cover;
     char *covered; /* of mounts_apply, for the warden; owned */
     int covered_fd;
+    bool in_domain; /* the outer Landlock domain holds for this thread, too */
 };
 
 static void tell_boss(int boss, enum boss_kind kind, int number, struct str body, const int *fds,
@@ -234,56 +240,70 @@ int init_wait_to_enter(const struct init_setup *s, struct err *e)
     return 0;
 }
 
-static int start_spawner(struct init *i, const int born[2], struct err *e)
+/* Nobody in the domain can mount, so with hidden files to be covered again the spawner enters it alone. */
+static int confine(struct init *i, struct err *e)
 {
     const struct init_setup *s = i->setup;
-    i->spawner = fork();
-    if (i->spawner < 0)
-        return err_set(e, E_SANDBOX, errno, "start the spawner");
-    if (i->spawner > 0)
-        return 0;
+    if (spawner_wait_for_rules(s->plan, s->ruleset, s->orders, e) < 0)
+        return -1;
+    i->in_domain = !cover_is_needed(&i->cover);
+    return i->in_domain ? confine_warden(s->ruleset, e) : 0;
+}
+
+static void *spawner_thread(void *argument)
+{
+    struct init *i = argument;
+    const struct init_setup *s = i->setup;
+    struct err e = { 0 };
     struct command first = s->first ? *s->first : (struct command){ 0 };
     if (i->pty_slave >= 0) {
         first.terminal = true;
         for (int k = 0; k < 3; k++)
             first.stdio[k] = i->pty_slave;
     }
-    close(i->boss);
-    close(i->signals);
-    fd_drop(&i->dialer);
-    close(born[0]);
-    cover_release(&i->cover);
     struct spawner_setup inner = { .plan = s->plan,
                                    .filter = s->filter,
                                    .first = s->first ? &first : NULL,
+                                   .first_pid = &i->first,
                                    .orders = s->orders,
                                    .report = s->report,
                                    .failure = s->failure,
                                    .covered = i->covered,
                                    .covered_fd = i->covered_fd,
-                                   .ruleset = s->ruleset,
-                                   .born = born[1],
+                                   .ruleset = i->in_domain ? -1 : s->ruleset,
                                    .report_allowed = s->report_allowed };
-    spawner_main(&inner);
+    /* Its umask follows the command's. */
+    if (unshare(CLONE_FS) < 0)
+        err_set(&e, E_SANDBOX, errno, "start the spawner");
+    else if (spawner_run(&inner, &e) == 0)
+        return NULL;
+    fail(i, &e);
+}
+
+static int start_spawner(struct init *i, struct err *e)
+{
+    pthread_t thread;
+    pthread_attr_t how;
+    mallopt(M_ARENA_MAX, 1); /* one heap for both: they seldom allocate at the same time */
+    int os = pthread_attr_init(&how);
+    if (!os)
+        os = pthread_attr_setstacksize(&how, SPAWNER_STACK);
+    if (!os)
+        os = pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
+    if (!os)
+        os = pthread_create(&thread, &how, spawner_thread, i);
+    return os ? err_set(e, E_SANDBOX, os, "start the spawner") : 0;
 }
 
 /* What is left to init: mounts, and only when hidden files may have to be covered again. */
 static int give_up_rights(struct init *i, struct err *e)
 {
-    uint64_t keep = cover_is_needed(&i->cover) ? 1ull << CAP_SYS_ADMIN : 0;
-    free(i->covered);
-    i->covered = NULL;
-    fd_drop(&i->covered_fd);
-    close(i->setup->orders);
-    close(i->setup->report);
-    close(i->setup->failure);
-    if (i->setup->ruleset >= 0)
-        close(i->setup->ruleset);
-    if (i->pty_slave >= 0)
-        close(i->pty_slave);
-    if (stdio_drop(e) < 0)
-        return -1;
-    return capabilities_drop(keep, e);
+    return capabilities_drop(cover_is_needed(&i->cover) ? 1ull << CAP_SYS_ADMIN : 0, e);
+}
+
+static pid_t first_pid(const struct init *i)
+{
+    return __atomic_load_n(&i->first, __ATOMIC_RELAXED);
 }
 
 static void say_exited(const struct init *i, pid_t pid, int status, const struct rusage *usage)
@@ -303,20 +323,12 @@ static bool reap(struct init *i)
     int status;
     pid_t pid;
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-        if (pid == i->spawner) {
-            i->spawner = 0;
-            if (status != 0 && !i->first_ended) {
-                struct err e;
-                err_set(&e, E_SANDBOX, 0, "the warden has ended; the command is ended with it");
-                fail(i, &e);
-            }
-            continue;
-        }
-        if (i->first && pid == i->first) {
+        const bool is_first = pid == first_pid(i);
+        if (is_first) {
             i->first_ended = true;
             i->status = status;
         }
-        say_exited(i, pid == i->first ? 0 : pid, status, &usage);
+        say_exited(i, is_first ? 0 : pid, status, &usage);
     }
     return pid == 0;
 }
@@ -333,20 +345,9 @@ static void take_message(struct init *i)
         close(fds[k]);
     if (m.kind != BOSS_SIGNAL || m.number <= 0 || m.number >= NSIG)
         return;
-    pid_t target = m.tag ? (pid_t)m.tag : i->first;
+    pid_t target = m.tag ? (pid_t)m.tag : first_pid(i);
     if (target > 1)
         kill(-target, m.number); /* ESRCH: it has ended meanwhile */
-}
-
-/* The spawner says the first command's pid; end of file means that there is none. */
-static void learn_first(struct init *i, int born)
-{
-    ssize_t n;
-    do
-        n = read(born, &i->first, sizeof i->first);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof i->first)
-        i->first = 0;
 }
 
 static void say_covered(void *ctx, const char *path)
@@ -432,21 +433,9 @@ _Noreturn void init_main(const struct init_setup *setup)
                       .pty_slave = -1,
                       .covered_fd = -1 };
     struct err e = { 0 };
-    int born[2];
-    if (build(&i, &e) < 0)
+    if (build(&i, &e) < 0 || confine(&i, &e) < 0 || start_spawner(&i, &e) < 0 ||
+        give_up_rights(&i, &e) < 0)
         fail(&i, &e);
-    if (pipe2(born, O_CLOEXEC) < 0) {
-        err_set(&e, E_SANDBOX, errno, "make a pipe");
-        fail(&i, &e);
-    }
-    if (start_spawner(&i, born, &e) < 0)
-        fail(&i, &e);
-    close(born[1]);
-    if (give_up_rights(&i, &e) < 0)
-        fail(&i, &e);
-    learn_first(&i, born[0]);
-    close(born[0]);
-    pages_give_back();
     serve(&i);
     _exit(WIFEXITED(i.status) ? WEXITSTATUS(i.status) : 128 + WTERMSIG(i.status));
 }

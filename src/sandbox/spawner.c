@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
@@ -23,8 +22,7 @@
 
 struct spawner {
     const struct spawner_setup *setup;
-    int orders, failure;
-    pid_t first;
+    int orders;
 };
 
 static void answer(const struct spawner *s, enum boss_kind kind, int number, uint32_t tag,
@@ -98,7 +96,7 @@ static void on_either(struct warden *w, void *ctx)
     if (poll(polls, 2, 0) < 0)
         return; /* EINTR: we are called again */
     if (polls[1].revents)
-        life->on_event(life->ctx, s->first);
+        life->on_event(life->ctx, *s->setup->first_pid);
     if (polls[0].revents)
         on_order(w, s);
 }
@@ -115,51 +113,43 @@ static int serve(struct spawner *s, struct warden *w, struct err *e)
         return err_set(e, E_SANDBOX, errno, "wait for orders");
     if (warden_run(w, both, on_either, s, e) < 0)
         return -1;
-    life->on_last(life->ctx, s->first);
+    life->on_last(life->ctx, *s->setup->first_pid);
     return 0;
 }
 
-static void wait_for_order(const struct spawner *s, enum boss_kind kind)
+static void wait_for_order(int orders, enum boss_kind kind)
 {
-    if (boss_wait(s->orders, kind) < 0)
+    if (boss_wait(orders, kind) < 0)
         _exit(0); /* the supervisor has ended: so does everything inside */
 }
 
-static _Noreturn void fail(const struct spawner *s, const struct err *e)
+int spawner_wait_for_rules(const struct plan *p, int ruleset, int orders, struct err *e)
 {
-    struct command_failure f = { .stage = 1, .os = e->os };
-    snprintf(f.text, sizeof f.text, "%s", e->text);
-    if (write(s->failure, &f, sizeof f) < 0)
-        log_error("%s", e->text);
-    _exit(125);
+    if (confine_allow_inside(p, ruleset, e) < 0)
+        return -1;
+    wait_for_order(orders, BOSS_RULES);
+    return 0;
 }
 
-_Noreturn void spawner_main(const struct spawner_setup *setup)
+static int confine(const struct spawner_setup *setup, struct err *e)
 {
-    struct spawner s = { setup, setup->orders, setup->failure, 0 };
+    if (confine_warden(setup->ruleset, e) < 0)
+        return -1;
+    if (!setup->plan->disabled_layers[LAYER_CAPABILITIES] &&
+        capabilities_drop(1ull << CAP_SYS_PTRACE, e) < 0)
+        return -1;
+    if (prctl(PR_SET_DUMPABLE, part_is_off(PART_DUMPABLE)) < 0)
+        return err_set(e, E_SANDBOX, errno, "close the warden to inspection");
+    return 0;
+}
+
+static int make_warden(const struct spawner_setup *setup, struct warden **out, struct err *e)
+{
     const struct plan *p = setup->plan;
-    struct err e = { 0 };
-    CHECK(p->flat || p->disabled_layers[LAYER_NAMESPACES] || getpid() == SECCOMP_WARDEN_PID);
-    struct warden *w = NULL;
-    int listener = -1;
-    if (confine_allow_inside(p, setup->ruleset, &e) < 0)
-        fail(&s, &e);
-    wait_for_order(&s, BOSS_RULES);
-    if (confine_warden(setup->ruleset, &e) < 0)
-        fail(&s, &e);
-    if (!p->disabled_layers[LAYER_CAPABILITIES] &&
-        capabilities_drop(1ull << CAP_SYS_PTRACE, &e) < 0)
-        fail(&s, &e);
-    if (prctl(PR_SET_DUMPABLE, part_is_off(PART_DUMPABLE)) < 0) {
-        err_set(&e, E_SANDBOX, errno, "close the warden to inspection");
-        fail(&s, &e);
-    }
     struct stat covers = { 0 }, scratch = { 0 };
     if (p->seccomp.every_open && !p->flat && !p->disabled_layers[LAYER_MOUNT] &&
-        (stat("/dev", &covers) < 0 || stat("/dev/shm", &scratch) < 0)) {
-        err_set(&e, E_SANDBOX, errno, "look at /dev");
-        fail(&s, &e);
-    }
+        (stat("/dev", &covers) < 0 || stat("/dev/shm", &scratch) < 0))
+        return err_set(e, E_SANDBOX, errno, "look at /dev");
     static const struct landlock_wants unix_rights = { .files = LL_RESOLVE_UNIX };
     struct warden_options options = {
         .rules = &p->rules,
@@ -185,25 +175,42 @@ _Noreturn void spawner_main(const struct spawner_setup *setup)
         .report = setup->report,
         .report_allowed = setup->report_allowed,
     };
-    if (warden_new(&options, &w, &e) < 0)
-        fail(&s, &e);
-    for (int i = 0; setup->first && i < 3; i++)
-        warden_note_descriptor(w, setup->first->stdio[i] < 0 ? i : setup->first->stdio[i]);
+    return warden_new(&options, out, e);
+}
+
+static int start_first(const struct spawner_setup *setup, struct warden *w, struct err *e)
+{
+    const struct command *first = setup->first;
+    int listener = -1;
+    for (int i = 0; i < 3; i++)
+        warden_note_descriptor(w, first->stdio[i] < 0 ? i : first->stdio[i]);
+    if (command_start(setup->plan, setup->filter, first, setup->failure, setup->orders,
+                      setup->first_pid, &listener, e) < 0)
+        return -1;
+    if (first->terminal)
+        close(first->stdio[0]);
+    return listener >= 0 ? warden_add(w, listener, e) : 0;
+}
+
+int spawner_run(const struct spawner_setup *setup, struct err *e)
+{
+    struct spawner s = { setup, setup->orders };
+    const struct plan *p = setup->plan;
+    CHECK(p->flat || p->disabled_layers[LAYER_NAMESPACES] || gettid() == SECCOMP_WARDEN_PID);
+    struct warden *w = NULL;
+    if (confine(setup, e) < 0 || make_warden(setup, &w, e) < 0)
+        return -1;
     if (!setup->first)
-        wait_for_order(&s, BOSS_GO);
-    if (setup->first && command_start(p, setup->filter, setup->first, s.failure, s.orders, &s.first,
-                                      &listener, &e) < 0)
-        fail(&s, &e);
-    if (s.first && write(setup->born, &s.first, sizeof s.first) != (ssize_t)sizeof s.first)
-        _exit(125);
-    close(setup->born);
-    fd_drop(&s.failure);
-    if (stdio_drop(&e) < 0)
-        _exit(125);
-    if (listener >= 0 && warden_add(w, listener, &e) < 0)
-        _exit(125);
+        wait_for_order(s.orders, BOSS_GO);
+    else if (start_first(setup, w, e) < 0)
+        return -1;
+    close(setup->failure);
+    if (stdio_drop(e) < 0)
+        return -1;
     pages_give_back();
-    if (serve(&s, w, &e) < 0)
-        _exit(125);
-    _exit(0);
+    int result = serve(&s, w, e);
+    warden_free(w);
+    close(s.orders);
+    close(setup->report);
+    return result;
 }
