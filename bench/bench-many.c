@@ -62,6 +62,25 @@ static long memory_available_kb(void)
     return value;
 }
 
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+/* MemAvailable, once what the kernel frees late (namespaces above all) is free. */
+static long memory_at_rest_kb(void)
+{
+    enum { STEP_MS = 500, STEPS_MAX = 40, CALM_STEPS = 3, NOISE_KB = 256 };
+    long last = memory_available_kb();
+    for (int step = 0, calm = 0; step < STEPS_MAX && calm < CALM_STEPS; step++) {
+        pause_ms(STEP_MS);
+        long now_kb = memory_available_kb();
+        calm = labs(now_kb - last) <= NOISE_KB ? calm + 1 : 0;
+        last = now_kb;
+    }
+    return last;
+}
+
 static void start(struct one *one, char **argv, int input)
 {
     int pipe_ends[2];
@@ -137,7 +156,7 @@ int main(int argc, char **argv)
     int hold[2];
     if (pipe2(hold, O_CLOEXEC) < 0)
         fail("pipe");
-    long before = memory_available_kb();
+    long before = memory_at_rest_kb();
     double began = now();
     for (size_t n = 0; n < count; n++) {
         start(&all[n], argv + i, hold[0]);
@@ -146,8 +165,7 @@ int main(int argc, char **argv)
     }
     size_t missing = wait_running(count);
     double total = now() - began;
-    nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL); /* what is freed late must not count */
-    long used = before - memory_available_kb();
+    long used = before - memory_at_rest_kb();
 
     close(hold[1]);
     close(hold[0]);

@@ -6,7 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 56 << 10, HEAP_SIZE = 96 << 10, POPULATE_WRITE = 23 /* Linux 5.14 */ };
+enum {
+    STACK_SIZE = 56 << 10,
+    HEAP_SIZE = 96 << 10,
+    KEPT_SIZE = 64 << 20,
+    POPULATE_WRITE = 23 /* Linux 5.14 */
+};
 
 static uintptr_t page_of(const void *p)
 {
@@ -16,6 +21,7 @@ static uintptr_t page_of(const void *p)
 void pages_take(void)
 {
     const uintptr_t stack = page_of(__builtin_frame_address(0));
+    mallopt(M_TRIM_THRESHOLD, KEPT_SIZE);
     char *heap = malloc(1);
     madvise((void *)(stack - STACK_SIZE), STACK_SIZE, POPULATE_WRITE);
     if (heap && (uintptr_t)sbrk(0) >= page_of(heap) + HEAP_SIZE)

@@ -6,9 +6,20 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* Touches the stack below the caller and the heap, as far as a start uses them: one call to the kernel
- * instead of one fault for each page. */
+ * instead of one fault for each page. From then on the heap keeps what is freed. */
 void pages_take(void);
 
-/* Gives back the stack below the caller and what the heap has free. */
+/* Gives back the stack below the caller and what the heap has free. Costs as much as it saved, so it is for
+ * who has been idle for PAGES_IDLE_MS. */
 void pages_give_back(void);
+
+enum { PAGES_IDLE_MS = 100 };
+
+/* The timeout of a loop that still has pages to give back: `timeout`, or sooner. -1 = none. */
+static inline int pages_timeout(bool has_pages, int timeout)
+{
+    return has_pages && (timeout < 0 || timeout > PAGES_IDLE_MS) ? PAGES_IDLE_MS : timeout;
+}

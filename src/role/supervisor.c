@@ -56,6 +56,7 @@ struct supervisor {
     bool killed_by_signal;
     int64_t wall_at, wall_kill_at; /* 0 = none */
     bool wall_hit;
+    bool has_pages; /* see pages.h */
 };
 
 static int64_t now_ms(void)
@@ -374,8 +375,13 @@ static bool turn(struct supervisor *s)
     struct err e;
     int64_t now = now_ms();
     fill_polls(s, &p);
-    if (poll(p.fds, p.count, poll_timeout(s, now)) < 0)
-        CHECK(errno == EINTR);
+    const int timeout = poll_timeout(s, now), idle = pages_timeout(s->has_pages, timeout);
+    const int ready = poll(p.fds, p.count, idle);
+    CHECK(ready >= 0 || errno == EINTR);
+    if (ready == 0 && idle != timeout) {
+        pages_give_back();
+        s->has_pages = false;
+    }
     now = now_ms();
     bool alive = true, start = false, pty = false;
     for (nfds_t i = 0; i < p.count; i++) {
@@ -590,7 +596,7 @@ static int release_pipes(struct err *e)
 
 int supervise(const struct supervision *asked, struct err *e)
 {
-    CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1 };
+    CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1, .has_pages = true };
     const struct plan *p = asked->plan;
     s.launch = (struct launch){
         .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
@@ -627,7 +633,6 @@ int supervise(const struct supervision *asked, struct err *e)
         return -1;
     if (p->settings->limits.wall_seconds && p->settings->limits.wall_seconds != UINT64_MAX)
         s.wall_at = now_ms() + (int64_t)p->settings->limits.wall_seconds * 1000;
-    pages_give_back(); /* while the command starts */
     while (turn(&s))
         continue;
     return finish(&s, e);

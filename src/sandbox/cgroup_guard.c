@@ -1,6 +1,7 @@
 #include "sandbox/cgroup_guard.h"
 
 #include "base/fd.h"
+#include "base/mem.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,16 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 enum {
-    STACK_SIZE = 128 << 10, /* three levels of PATH_MAX; pages that are not used cost nothing */
-    DEPTH_MAX = 8,          /* groups inside our group: more than a sandbox in a sandbox needs */
-    PAUSE_FIRST_US = 500,   /* doubles: the kernel needs a moment until dying tasks have left */
+    STACK_SIZE = 96 << 10, /* three levels of PATH_MAX; pages that are not used cost nothing */
+    DEPTH_MAX = 8,         /* groups inside our group: more than a sandbox in a sandbox needs */
+    PAUSE_FIRST_US = 500,  /* doubles: the kernel needs a moment until dying tasks have left */
     PAUSE_SCOPE_US = 500 * 1000, /* so long a scope is left to systemd */
     PAUSE_LAST_US = 1000 * 1000,
 };
@@ -155,12 +155,9 @@ int cgroup_guard_start(struct cgroup *c, struct err *e)
     AUTO_FD self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (self < 0)
         return err_set(e, E_SANDBOX, errno, "cgroup guard");
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return err_set(e, E_SANDBOX, errno, "cgroup guard");
-    /* The task lies on the guard's own stack, at the end that grows last. */
-    struct guard_task *task = (struct guard_task *)stack;
+    AUTO_FREE char *stack = mem_grow(NULL, STACK_SIZE);
+    /* The task lies above the guard's own stack. */
+    struct guard_task *task = (struct guard_task *)(stack + STACK_SIZE) - 1;
     task->dirs = c->dirs;
     task->supervisor = self;
 
@@ -169,18 +166,16 @@ int cgroup_guard_start(struct cgroup *c, struct err *e)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &was);
     /* No signal at its end: the supervisor's own waits never see it (__WCLONE). */
-    pid_t pid = clone(guard_main, stack + STACK_SIZE, CLONE_VM, task);
+    pid_t pid = clone(guard_main, task, CLONE_VM, task);
     int os = errno;
     sigprocmask(SIG_SETMASK, &was, NULL);
     /* Before any group exists, and whoever of the two is first: it leaves our process group. */
     if (pid > 0)
         setpgid(pid, pid);
-    if (pid < 0) {
-        munmap(stack, STACK_SIZE);
+    if (pid < 0)
         return err_set(e, E_SANDBOX, os, "cgroup guard");
-    }
     c->guard = pid;
-    c->guard_stack = stack;
+    c->guard_stack = mem_take(&stack);
     return 0;
 }
 
@@ -191,7 +186,7 @@ void cgroup_guard_stop(struct cgroup *c)
     kill(c->guard, SIGKILL);
     while (waitpid(c->guard, NULL, __WCLONE) < 0 && errno == EINTR)
         continue;
-    munmap(c->guard_stack, STACK_SIZE);
+    free(c->guard_stack);
     c->guard = 0;
     c->guard_stack = NULL;
 }

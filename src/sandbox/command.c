@@ -217,15 +217,11 @@ int command_start(const struct plan *p, const struct seccomp_program *filter,
     struct birth birth = { p, filter, c, failure, go, theirs, 0 };
     if (p->seccomp.sends && getrandom(&birth.pass, sizeof birth.pass, 0) != sizeof birth.pass)
         return err_set(e, E_SANDBOX, errno, "start the command: take a random number");
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return err_set(e, E_SANDBOX, errno, "start the command: make a stack");
+    AUTO_FREE char *stack = mem_grow(NULL, STACK_SIZE);
     /* The kernel writes the pid before the child runs: whoever reaps it knows it. */
     int how = CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD;
     int born = clone(become, stack + STACK_SIZE, how, &birth, pid);
     int os = errno;
-    munmap(stack, STACK_SIZE);
     if (born < 0)
         return err_set(e, E_SANDBOX, os, "start the command: clone");
     fd_drop(&theirs);

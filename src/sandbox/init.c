@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
@@ -365,10 +366,16 @@ static void serve(struct init *i)
                                { .fd = cover_fd(&i->cover), .events = POLLIN },
                                { .fd = i->dialer, .events = POLLIN } };
     const bool last_process = i->setup->plan->settings->last_process;
+    bool has_pages = true;
     for (;;) {
-        if (poll(polls, N, -1) < 0) {
+        int ready = poll(polls, N, pages_timeout(has_pages, -1));
+        if (ready < 0) {
             CHECK(errno == EINTR);
             continue;
+        }
+        if (ready == 0) {
+            pages_give_back();
+            has_pages = false;
         }
         if (polls[SIGNALS].revents) {
             struct signalfd_siginfo info;

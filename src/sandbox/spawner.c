@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/fd.h"
-#include "base/pages.h"
 #include "sandbox/boss.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
@@ -207,7 +206,6 @@ int spawner_run(const struct spawner_setup *setup, struct err *e)
     close(setup->failure);
     if (stdio_drop(e) < 0)
         return -1;
-    pages_give_back();
     int result = serve(&s, w, e);
     warden_free(w);
     close(s.orders);

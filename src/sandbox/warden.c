@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/pages.h"
 #include "sandbox/fileops.h"
 #include "sandbox/gitpointer.h"
 #include "sandbox/ipcops.h"
@@ -431,12 +432,18 @@ int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, voi
     struct waker waker = { { wake, on_waker }, on_wake, ctx };
     const bool for_ever = w->listeners == 0;
     int os = wake >= 0 ? warden_watch(w, &waker.source, EPOLLIN) : 0;
+    bool has_pages = true;
     while (!os && (w->listeners || for_ever)) {
         /* One at a time: what is served may end another source whose event has been fetched too. */
         struct epoll_event event;
-        int n = epoll_wait(w->epoll, &event, 1, pending_run(w));
+        const int timeout = pending_run(w), idle = pages_timeout(has_pages, timeout);
+        int n = epoll_wait(w->epoll, &event, 1, idle);
         if (n < 0 && errno != EINTR)
             os = errno;
+        if (n == 0 && idle != timeout) {
+            pages_give_back();
+            has_pages = false;
+        }
         if (n == 1) {
             struct source *s = event.data.ptr;
             s->ready(w, s, event.events);
