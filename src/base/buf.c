@@ -58,17 +58,22 @@ void buf_add_byte(struct buf *b, char byte)
     buf_add(b, (struct str){ &byte, 1 });
 }
 
+/* Most texts fit into the room that is there. */
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
+    char *at = buf_room(b, 0);
+    const size_t room = b->cap - b->n;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(at, room, fmt, ap);
     va_end(ap);
     CHECK(n >= 0);
-    char *at = buf_room(b, (size_t)n);
-    va_start(ap, fmt);
-    vsnprintf(at, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if ((size_t)n >= room) {
+        at = buf_room(b, (size_t)n);
+        va_start(ap, fmt);
+        vsnprintf(at, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     buf_grew(b, (size_t)n);
 }
 

@@ -17,3 +17,14 @@ static inline int fd_take(int *fd)
     *fd = -1;
     return was;
 }
+
+/* Descriptors that are closed together, with one call for each run of neighbouring numbers. {0} holds none. */
+struct fd_run {
+    int first, end;
+};
+
+/* Takes over `fd`; nothing when it is negative. May close earlier ones. Gives `fd`. */
+int fd_run_add(struct fd_run *r, int fd);
+
+/* Closes all. errno is kept. */
+void fd_run_close(struct fd_run *r);

@@ -393,12 +393,11 @@ static int run_planned(struct run *r)
     return status;
 }
 
-int cmd_run(int argc, char **argv)
+static __attribute__((noinline)) int run_command(int argc, char **argv)
 {
     CLEANUP(run_release) struct run r = { 0 };
     struct err e = { 0 };
     int status;
-    pages_take();
     if (fill_standard_descriptors() < 0)
         return 125;
     if (run_options_parse(argc, argv, &r.options, &status, &e) < 0) {
@@ -420,4 +419,10 @@ int cmd_run(int argc, char **argv)
         return 1;
     }
     return check_descriptors(&r.options) < 0 ? 1 : run_planned(&r);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    pages_take(); /* before the large frame */
+    return run_command(argc, argv);
 }

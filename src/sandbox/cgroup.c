@@ -132,21 +132,26 @@ static bool may_move_below(const char *parent)
 }
 
 /* The real root of the tree is the only group without a type; only there may controllers be handed
- * to children while processes live in it. They stay handed out: other runs may use them by then. */
-static void hand_out_controllers(const char *dir)
+ * to children while processes live in it. They stay handed out: other runs may use them by then. False
+ * when there was none to hand out. */
+static bool hand_out_controllers(const char *dir)
 {
+    bool any = false;
     static const char *const words[] = { "memory", "pids", "cpu", "io" };
     char there[TEXT_MAX], type[TEXT_MAX];
     if (read_in(dir, "cgroup.type", type) || !read_in(dir, "cgroup.controllers", there))
-        return;
+        return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         char add[16];
+        if (!has_word(there, str_of(words[i])))
+            continue;
         snprintf(add, sizeof add, "+%s", words[i]);
-        int os =
-            has_word(there, str_of(words[i])) ? write_in(dir, "cgroup.subtree_control", add) : 0;
+        int os = write_in(dir, "cgroup.subtree_control", add);
+        any |= os == 0;
         if (os)
             log_debug("cgroup: %s in %s: %s", add, dir, strerrordesc_np(os));
     }
+    return any;
 }
 
 /* True when children of `dir` can have limits; `given` names the controllers. */
@@ -156,9 +161,8 @@ static bool hands_out(const char *dir, const char *base, char given[static TEXT_
         read_in(dir, "cgroup.subtree_control", given);
         if (has_word(given, STR("memory")) || has_word(given, STR("pids")))
             return true;
-        if (strcmp(dir, base) != 0)
+        if (strcmp(dir, base) != 0 || !hand_out_controllers(dir))
             return false;
-        hand_out_controllers(dir);
     }
     return false;
 }

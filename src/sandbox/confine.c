@@ -22,7 +22,13 @@ struct rules {
     uint64_t read;        /* rights of what may be read */
     const char *overlaid; /* left to the warden, who sees what stands there by then; or NULL */
     size_t siblings;
+    struct fd_run opened;
 };
+
+static void rules_drop(struct rules *r)
+{
+    fd_run_close(&r->opened);
+}
 
 static struct rules rules_of(const struct plan *p, int ruleset)
 {
@@ -45,19 +51,26 @@ static int cannot_open(const char *path, struct err *e)
     return err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", path);
 }
 
-static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+/* `directory` is what most probably stands there: the right guess saves a look. */
+static int allow_guessed(struct rules *r, const char *path, bool directory, uint64_t access,
+                         struct err *e)
 {
-    AUTO_FD at = path_open(path);
+    const int at = fd_run_add(&r->opened, path_open(path));
     if (at < 0)
         return cannot_open(path, e);
-    if (landlock_allow_path(r->ruleset, r->abi, at, access, e) < 0)
+    if (landlock_allow_entry(r->ruleset, r->abi, at, directory, access, e) < 0)
         return err_while(e, "layer landlock: '%s'", path);
     return 0;
 }
 
+static int allow(struct rules *r, const char *path, uint64_t access, struct err *e)
+{
+    return allow_guessed(r, path, true, access, e);
+}
+
 static int allow_entry(struct rules *r, int dir, const struct dirent *entry, struct err *e)
 {
-    AUTO_FD at = path_open_at(dir, entry->d_name);
+    const int at = fd_run_add(&r->opened, path_open_at(dir, entry->d_name));
     if (at < 0)
         return cannot_open(entry->d_name, e);
     int result =
@@ -141,15 +154,18 @@ static int allow_trees(struct rules *r, struct err *e)
         if (m->kind != MOUNT_WRITE)
             continue;
         struct stat st;
-        AUTO_FD at = path_open(m->path);
+        const int at = fd_run_add(&r->opened, path_open(m->path));
         if (at < 0 || fstat(at, &st) < 0)
             return err_set(e, E_SANDBOX, errno, "layer landlock: open '%s'", m->path);
         if (st.st_dev != m->device || st.st_ino != m->inode)
             return err_set(e, E_SANDBOX, 0,
                            "layer landlock: '%s' was replaced while the sandbox was being built",
                            m->path);
-        if (allow_reads(r, m->path, e) < 0 ||
-            landlock_allow_path(r->ruleset, r->abi, at, LL_WRITE, e) < 0)
+        bool exact;
+        const bool some_hidden = hidden_beneath(r->plan, str_of(m->path), &exact);
+        const uint64_t access = some_hidden ? LL_WRITE : LL_WRITE | r->read;
+        if (landlock_allow_entry(r->ruleset, r->abi, at, S_ISDIR(st.st_mode), access, e) < 0 ||
+            (some_hidden && allow_reads(r, m->path, e) < 0))
             return -1;
     }
     return 0;
@@ -190,19 +206,16 @@ static int allow_covered(struct rules *r, struct err *e)
 const char *const confine_devices[CONFINE_DEVICES] = { "/dev/null",   "/dev/zero",    "/dev/full",
                                                        "/dev/random", "/dev/urandom", "/dev/tty" };
 
-static int allow_device(struct rules *r, const char *path, struct err *e)
-{
-    return allow(r, path, LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_READ_DIR, e);
-}
+static const uint64_t DEVICE_RIGHTS = LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_READ_DIR;
 
 static int allow_devices(struct rules *r, struct err *e)
 {
     for (size_t i = 0; i < CONFINE_DEVICES; i++)
-        if (allow_device(r, confine_devices[i], e) < 0)
+        if (allow_guessed(r, confine_devices[i], false, DEVICE_RIGHTS, e) < 0)
             return -1;
     if (r->plan->flat || r->plan->disabled_layers[LAYER_MOUNT])
         return 0; /* /dev/pts and /dev/shm are everybody's */
-    if (allow_device(r, "/dev/pts", e) < 0)
+    if (allow(r, "/dev/pts", DEVICE_RIGHTS, e) < 0)
         return -1;
     if (r->plan->settings->nested_user_namespaces &&
         allow(r, "/proc", LL_WRITE_FILE | LL_TRUNCATE, e) < 0)
@@ -261,7 +274,7 @@ static char *find_overlaid(const struct plan *p)
 
 int confine_allow_host(const struct plan *p, int ruleset, struct err *e)
 {
-    struct rules r = rules_of(p, ruleset);
+    CLEANUP(rules_drop) struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
     AUTO_FREE char *overlaid = find_overlaid(p);
@@ -286,7 +299,7 @@ static int allow_queues(struct rules *r, struct err *e)
 
 int confine_allow_inside(const struct plan *p, int ruleset, struct err *e)
 {
-    struct rules r = rules_of(p, ruleset);
+    CLEANUP(rules_drop) struct rules r = rules_of(p, ruleset);
     if (ruleset < 0)
         return 0;
     /* Where no mount of ours stands, the same paths are the host's and get no rule. */

@@ -91,9 +91,16 @@ static void fold(const char *cwd, struct str path, struct buf *out)
     out->p[out->n] = '\0';
 }
 
-/* Whether no part of the path is a link: one look instead of one for each part. */
-static bool is_real(const char *path)
+/* Whether no part of the path is a link: one look instead of one for each part, and none when something
+ * beneath it is known by its real path already. */
+static bool is_real(const struct places *known, const char *path)
 {
+    for (size_t i = known->count; i-- > 0;) {
+        const struct place *at = &known->items[i];
+        if (at->exists && path_is_beneath(str_of(at->path), str_of(path)) &&
+            (!at->is_link || strcmp(at->path, path) != 0))
+            return true;
+    }
     AUTO_FD at = path_open(path);
     return at >= 0;
 }
@@ -101,8 +108,8 @@ static bool is_real(const char *path)
 /* The real path of the directory part of `path`; when a part of it is missing or cannot be entered,
  * the nearest that can, followed by the rest as it is written. *looked tells whether all of it could
  * be looked at. */
-static void resolve_parent(const struct entry_context *c, const char *path, struct buf *out,
-                           bool *looked)
+static void resolve_parent(const struct places *known, const struct entry_context *c,
+                           const char *path, struct buf *out, bool *looked)
 {
     char real[PATH_MAX];
     struct str whole = str_of(path);
@@ -110,7 +117,7 @@ static void resolve_parent(const struct entry_context *c, const char *path, stru
     for (ptrdiff_t end = str_last_index(whole, '/'); end >= 0;) {
         AUTO_FREE char *head = str_dup((struct str){ path, end ? (size_t)end : 1 });
         /* The quick look would wait for a file system that does not answer. */
-        bool quick = (!c->stalled || c->stalled->count == 0) && is_real(head);
+        bool quick = (!c->stalled || c->stalled->count == 0) && is_real(known, head);
         const char *found = quick ? head : stalled_realpath(c->stalled, head, real);
         if (found) {
             buf_empty(out);
@@ -199,7 +206,7 @@ int places_add(struct places *p, const struct entry_context *c, const char *path
     if (str_eq(str_of(path), STR("/")))
         buf_add(&name, STR("/"));
     else
-        resolve_parent(c, path, &name, &looked);
+        resolve_parent(p, c, path, &name, &looked);
 
     struct stat st;
     if (stalled_lstat(c->stalled, buf_text(&name), &st) < 0) {

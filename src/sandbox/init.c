@@ -317,12 +317,32 @@ static void say_exited(const struct init *i, pid_t pid, int status, const struct
         _exit(125);
 }
 
-/* Reaps everything that has ended. False when no child is left at all. */
+/* We end with the first command and take the rest along, so it is left unreaped: reaping would wake the
+ * warden for nothing. */
+static bool first_has_ended(const struct init *i, int *status, struct rusage *usage)
+{
+    const pid_t first = first_pid(i);
+    siginfo_t info = { 0 };
+    if (!first || i->setup->plan->settings->last_process ||
+        syscall(SYS_waitid, P_PID, first, &info, WEXITED | WNOHANG | WNOWAIT, usage) < 0 ||
+        info.si_pid != first)
+        return false;
+    *status =
+        info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
+    return true;
+}
+
+/* Reaps everything that has ended. False when no child is left at all, or none that counts. */
 static bool reap(struct init *i)
 {
     struct rusage usage;
     int status;
     pid_t pid;
+    if (first_has_ended(i, &i->status, &usage)) {
+        i->first_ended = true;
+        say_exited(i, 0, i->status, &usage);
+        return false;
+    }
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         const bool is_first = pid == first_pid(i);
         if (is_first) {

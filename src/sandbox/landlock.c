@@ -15,6 +15,7 @@ enum {
     CREATE_RULESET_VERSION = 1, /* ask for the ABI instead of making a rule set */
     RULE_PATH_BENEATH = 1,
     RULE_NET_PORT = 2,
+    UNKNOWN = -1, /* ABI */
 };
 
 /* Grown by the kernel at its end; what an older kernel does not know must be zero. */
@@ -51,8 +52,12 @@ static const struct {
 
 int landlock_abi(void)
 {
-    long abi = syscall(NR_LANDLOCK_CREATE_RULESET, NULL, (size_t)0, CREATE_RULESET_VERSION);
-    return abi > 0 ? (int)abi : 0; /* ENOSYS: not built in; EOPNOTSUPP: not in lsm= */
+    static _Atomic(int) known = UNKNOWN; /* asked once: it does not change while a kernel runs */
+    if (known == UNKNOWN) {
+        long abi = syscall(NR_LANDLOCK_CREATE_RULESET, NULL, (size_t)0, CREATE_RULESET_VERSION);
+        known = abi > 0 ? (int)abi : 0; /* ENOSYS: not built in; EOPNOTSUPP: not in lsm= */
+    }
+    return known;
 }
 
 struct landlock_wants landlock_granted(int abi, struct landlock_wants wants)

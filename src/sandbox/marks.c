@@ -92,13 +92,39 @@ static const char *const mandatory_names[] = {
     ".git/config.worktree",
 };
 
+/* Is there nothing in which `name` could stand? Remembers the last answer: names are sorted by it. */
+struct holder {
+    const char *directory;
+    struct str name;
+    bool missing;
+};
+
+static bool holder_is_missing(struct holder *h, struct plan *p, const char *name)
+{
+    ptrdiff_t slash = str_index(str_of(name), '/');
+    struct str wanted = { name, slash > 0 ? (size_t)slash : 0 };
+    if (!wanted.n)
+        return false;
+    if (!str_eq(h->name, wanted)) {
+        AUTO_BUF path = { 0 };
+        struct stat st;
+        buf_addf(&path, "%s/%.*s", h->directory, STR_ARGS(wanted));
+        h->name = wanted;
+        h->missing = stalled_lstat(&p->stalled, buf_text(&path), &st) < 0 && errno == ENOENT;
+    }
+    return h->missing;
+}
+
 static void mark_mandatory(struct marks *m, struct plan *p, const char *directory)
 {
     AUTO_BUF path = { 0 };
+    struct holder holder = { .directory = directory };
     for (size_t i = 0; i < sizeof mandatory_names / sizeof *mandatory_names; i++) {
         const char *name = mandatory_names[i];
         struct stat st;
         if (p->settings->allow_git_config && strcmp(name, ".git/config") == 0)
+            continue;
+        if (holder_is_missing(&holder, p, name))
             continue;
         buf_empty(&path);
         buf_addf(&path, "%s/%s", directory, name);
@@ -161,6 +187,7 @@ static bool allows_root(const struct plan *p)
 /* The deny at or above `path` that takes an allowed write path back, or NULL. */
 static void mark_lists(struct marks *m, struct plan *p, const struct plan_request *r)
 {
+    bool cwd_is_done = false;
     for (size_t i = 0; i < p->allow_write.count; i++) {
         const struct place *at = &p->allow_write.items[i];
         const struct place *deny = places_above(&p->deny_write, at->path);
@@ -169,10 +196,13 @@ static void mark_lists(struct marks *m, struct plan *p, const struct plan_reques
         else if (deny)
             plan_warn(r, at->rule, at->path, "is denied too, at or above it, and stays read-only");
         marks_add(m, at, deny ? MARK_REOPEN : MARK_WRITE);
-        if (at->exists && at->is_directory && !deny)
-            mark_mandatory(m, p, at->path);
+        if (!at->exists || !at->is_directory || deny)
+            continue;
+        mark_mandatory(m, p, at->path);
+        cwd_is_done |= strcmp(at->path, p->cwd) == 0;
     }
-    mark_mandatory(m, p, p->cwd);
+    if (!cwd_is_done)
+        mark_mandatory(m, p, p->cwd);
     for (size_t i = 0; i < p->deny_write.count; i++)
         marks_add(m, &p->deny_write.items[i], MARK_DENY_WRITE);
     for (size_t i = 0; i < p->deny_read.count; i++) {

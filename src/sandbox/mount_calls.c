@@ -47,6 +47,11 @@ int tree_attach(int tree, int onto)
                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
+int tree_attach_at(int tree, int dir, const char *path)
+{
+    return (int)syscall(SYS_move_mount, tree, "", dir, path, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 int tree_place(int tree, int onto, uint64_t attributes, bool deep, int proc)
 {
     bool set = tree_set(tree, attributes, deep) == 0;

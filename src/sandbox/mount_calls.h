@@ -26,6 +26,9 @@ int tree_set(int fd, uint64_t attributes, bool deep);
 /* Puts a detached tree on top of what is behind `onto`. */
 int tree_attach(int tree, int onto);
 
+/* The same on `path` below `dir`: for places where nobody else can make a link. */
+int tree_attach_at(int tree, int dir, const char *path);
+
 /* Both for a detached tree; also on kernels that have no call to set its bits (mount_classic.h, for
  * `proc` too). When it fails the tree may stand there, with bits missing. */
 int tree_place(int tree, int onto, uint64_t attributes, bool deep, int proc);

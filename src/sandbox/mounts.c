@@ -16,20 +16,30 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const char *const devices[] = { "null", "zero", "full", "random", "urandom", "tty" };
+enum { DEVICES = sizeof devices / sizeof *devices };
+
 /* What is used while the tree is built. */
 struct build {
     const struct plan *plan;
     struct mount_work *work;
-    int stash;   /* our tmpfs: dev/, empty/, none, hidden directories */
-    int scratch; /* our size-limited tmpfs: tmp/, shm/, writable hidden directories */
+    /* A tmpfs of ours, mounted twice. A copy of a part has the bits of the whole: nosuid and nodev, and
+     * those of the stash are read-only, too, once it is filled. */
+    int stash;   /* dev/, empty/, none, hidden directories */
+    int scratch; /* tmp/, shm/, writable hidden directories */
     int proc;    /* a fresh proc */
     int *trees;  /* one per plan mount that shows the host's tree, else -1 */
+    int devices[DEVICES];
 };
 
 static void build_drop(struct build *b)
 {
+    struct fd_run run = { 0 };
     for (size_t i = 0; b->trees && i < b->plan->mount_count; i++)
-        fd_drop(&b->trees[i]);
+        fd_run_add(&run, b->trees[i]);
+    for (size_t i = 0; i < DEVICES; i++)
+        fd_run_add(&run, b->devices[i]);
+    fd_run_close(&run);
     free(b->trees);
     fd_drop(&b->stash);
     fd_drop(&b->scratch);
@@ -44,19 +54,17 @@ static int fail(struct err *e, const char *what, const char *path)
     return err_set(e, E_SANDBOX, errno, "layer mount: %s '%s'%s", what, path, cure);
 }
 
-/* Puts `tree` (given up in any case) on `path`. */
 static int attach(int tree, const char *path, struct err *e)
 {
-    AUTO_FD mount = tree;
     AUTO_FD onto = path_open(path);
-    if (mount < 0 || onto < 0 || tree_attach(mount, onto) < 0)
+    if (tree < 0 || onto < 0 || tree_attach(tree, onto) < 0)
         return fail(e, "mount on", path);
     return 0;
 }
 
 /* Lays the stash's `name` over `path`; nothing to do when there is no such path. What the host replaces
  * between our look and the mount is looked at anew. */
-static int cover_from(int stash, int proc, const char *name, const char *path, struct err *e)
+static int cover(int stash, const char *name, const char *path, struct err *e)
 {
     enum { ATTEMPTS = 1000 };
     AUTO_FD tree = -1;
@@ -70,7 +78,7 @@ static int cover_from(int stash, int proc, const char *name, const char *path, s
             tree = tree_copy_at(stash, name);
         if (tree < 0)
             break;
-        if (tree_place(tree, onto, MOUNT_ATTR_RDONLY | PLAIN, false, proc) == 0)
+        if (tree_attach(tree, onto) == 0)
             return 0;
         if (errno != ENOENT)
             break;
@@ -79,16 +87,11 @@ static int cover_from(int stash, int proc, const char *name, const char *path, s
     return fail(e, "hide", path);
 }
 
-static int cover(const struct build *b, const char *name, const char *path, struct err *e)
-{
-    return cover_from(b->stash, b->proc, name, path, e);
-}
-
 int mounts_cover(int stash, const char *path, struct err *e)
 {
     struct stat st;
     bool directory = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    return cover_from(stash, -1, directory ? "empty" : "none", path, e);
+    return cover(stash, directory ? "empty" : "none", path, e);
 }
 
 /* Detached copies of everything of the host that the plan shows, before the tree changes. */
@@ -134,17 +137,19 @@ static int attach_host_tree(const struct build *b, size_t i, struct err *e)
     AUTO_FD onto = path_open(m->path);
     if (onto < 0 || tree_place(b->trees[i], onto, attributes, true, b->proc) < 0)
         return fail(e, "mount on", m->path);
-    fd_drop(&b->trees[i]);
     return 0;
 }
 
-static int make_file(int dir, const char *name, mode_t mode, const char *text)
+static int make_file(int dir, const char *name, mode_t mode)
 {
-    AUTO_FD fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0)
-        return -1;
-    size_t n = text ? strlen(text) : 0;
-    return n && write(fd, text, n) != (ssize_t)n ? -1 : 0;
+    return mknodat(dir, name, S_IFREG | mode, 0);
+}
+
+static int write_file(int dir, const char *name, const char *text)
+{
+    AUTO_FD fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    const size_t n = strlen(text);
+    return fd < 0 || write(fd, text, n) != (ssize_t)n ? -1 : 0;
 }
 
 /* mkdir -p below the stash for a mount point; the last part is a file when `file`. */
@@ -159,13 +164,20 @@ static int make_mount_point(int dir, struct str relative, bool file)
     }
     if (!file)
         return mkdirat(dir, path, 0755) < 0 && errno != EEXIST ? -1 : 0;
-    return make_file(dir, path, 0444, NULL) < 0 && errno != EEXIST ? -1 : 0;
+    return make_file(dir, path, 0444) < 0 && errno != EEXIST ? -1 : 0;
 }
 
 /* The name of hidden directory number i in the stash or the scratch. */
 static void hidden_name(size_t i, char out[32])
 {
     snprintf(out, 32, "hidden.%zu", i);
+}
+
+/* Mounts are sorted: what lies in one follows it. */
+static bool is_around_next(const struct plan *p, size_t i)
+{
+    return i + 1 < p->mount_count &&
+           path_is_beneath(str_of(p->mounts[i + 1].path), str_of(p->mounts[i].path));
 }
 
 /* A hidden directory in which something is opened again needs the way to it. */
@@ -177,6 +189,8 @@ static int make_hidden_directory(const struct build *b, size_t i, struct err *e)
     int home = m->writable ? b->scratch : b->stash;
     if (mkdirat(home, name, 0755) < 0)
         return fail(e, "make an empty directory for", m->path);
+    if (!is_around_next(b->plan, i))
+        return 0;
     AUTO_FD dir = openat(home, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return fail(e, "open the empty directory for", m->path);
@@ -192,87 +206,90 @@ static int make_hidden_directory(const struct build *b, size_t i, struct err *e)
     return 0;
 }
 
-static int make_stash(struct build *b, struct err *e)
+static int fill_dev(const struct build *b, struct err *e)
 {
-    static const char *const small[] = { "mode=0755", "size=4m", NULL };
-    AUTO_BUF size = { 0 };
-    uint64_t wanted = b->plan->settings->limits.tmp_size;
-    buf_addf(&size, "size=%llu", (unsigned long long)(wanted ? wanted : 1ull << 30));
-    const char *const large[] = { "mode=0755", buf_text(&size), NULL };
-    b->stash = tree_make("tmpfs", small, PLAIN);
-    b->scratch = tree_make("tmpfs", large, PLAIN);
-    if (b->stash < 0 || b->scratch < 0)
-        return fail(e, "make a tmpfs for", "/dev");
-    /* Trees can be copied only from what is attached; /proc is covered again at the end. */
-    AUTO_FD anchor = path_open("/proc");
-    if (anchor < 0 || tree_attach(b->scratch, anchor) < 0)
-        return fail(e, "mount on", "/proc");
-    AUTO_FD top = path_open("/proc");
-    if (top < 0 || tree_attach(b->stash, top) < 0)
-        return fail(e, "mount on", "/proc");
-    if (mkdirat(b->stash, "dev", 0755) < 0 || mkdirat(b->stash, "empty", 0555) < 0 ||
-        mkdirat(b->scratch, "tmp", 01777) < 0 || mkdirat(b->scratch, "shm", 01777) < 0 ||
-        make_file(b->stash, "none", b->plan->settings->hide_empty ? 0444 : 0, NULL) < 0)
-        return fail(e, "fill the tmpfs for", "/dev");
-    if (b->plan->socket_count && mknodat(b->stash, "socket", S_IFSOCK | 0666, 0) < 0)
-        return fail(e, "make a socket for", b->plan->sockets[0]);
-    if (b->work->resolv_conf && make_file(b->stash, "resolv.conf", 0444, b->work->resolv_conf) < 0)
-        return fail(e, "write", "/etc/resolv.conf");
-    for (size_t i = 0; i < b->plan->mount_count; i++)
-        if (b->plan->mounts[i].kind == MOUNT_HIDE_DIRECTORY && make_hidden_directory(b, i, e) < 0)
-            return -1;
-    return 0;
-}
-
-static const char *const devices[] = { "null", "zero", "full", "random", "urandom", "tty" };
-enum { DEVICES = sizeof devices / sizeof *devices };
-
-static int open_devices(int trees[DEVICES], struct err *e)
-{
-    for (size_t i = 0; i < DEVICES; i++) {
-        char path[32];
-        snprintf(path, sizeof path, "/dev/%s", devices[i]);
-        trees[i] = tree_copy_at(AT_FDCWD, path);
-        if (trees[i] < 0)
-            return fail(e, "open", path);
-    }
-    return 0;
-}
-
-static int attach_devices(const struct build *b, int trees[DEVICES], struct err *e)
-{
-    AUTO_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     static const char *const links[][2] = {
         { "/proc/self/fd", "fd" },       { "/proc/self/fd/0", "stdin" },
         { "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
         { "pts/ptmx", "ptmx" },
     };
-    for (size_t i = 0; i < DEVICES; i++)
-        if (make_file(dev, devices[i], 0444, NULL) < 0)
-            return fail(e, "make", "/dev");
-    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        if (symlinkat(links[i][0], dev, links[i][1]) < 0)
-            return fail(e, "make", "/dev");
-    if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 0755) < 0)
-        return fail(e, "make", "/dev");
-    AUTO_FD tree = tree_copy_at(b->stash, "dev");
-    AUTO_FD onto = path_open("/dev");
-    if (tree < 0 || onto < 0 || tree_attach(tree, onto) < 0)
-        return fail(e, "mount on", "/dev");
-    for (size_t i = 0; i < DEVICES; i++) {
-        AUTO_FD at = path_open_at(tree, devices[i]);
-        if (at < 0 || tree_place(trees[i], at, MOUNT_ATTR_NOSUID, false, b->proc) < 0)
-            return fail(e, "mount device", devices[i]);
-    }
-    static const char *const pts[] = { "newinstance", "ptmxmode=0666", "mode=0620", NULL };
-    if (attach(tree_make("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "/dev/pts", e) < 0)
+    AUTO_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool made = dev >= 0;
+    for (size_t i = 0; made && i < DEVICES; i++)
+        made = make_file(dev, devices[i], 0444) == 0;
+    for (size_t i = 0; made && i < sizeof links / sizeof *links; i++)
+        made = symlinkat(links[i][0], dev, links[i][1]) == 0;
+    made = made && mkdirat(dev, "pts", 0755) == 0 && mkdirat(dev, "shm", 0755) == 0;
+    return made ? 0 : fail(e, "make", "/dev");
+}
+
+static int make_stash(struct build *b, struct err *e)
+{
+    AUTO_BUF size = { 0 };
+    uint64_t wanted = b->plan->settings->limits.tmp_size;
+    buf_addf(&size, "size=%llu", (unsigned long long)(wanted ? wanted : 1ull << 30));
+    const char *const options[] = { "mode=0755", buf_text(&size), NULL };
+    b->stash = tree_make("tmpfs", options, PLAIN);
+    if (b->stash < 0)
+        return fail(e, "make a tmpfs for", "/dev");
+    /* Trees can be copied only from what is attached; /proc is covered again at the end. */
+    if (attach(b->stash, "/proc", e) < 0)
         return -1;
+    b->scratch = tree_copy(b->stash, false);
+    if (attach(b->scratch, "/proc", e) < 0)
+        return -1;
+    if (mkdirat(b->stash, "dev", 0755) < 0 || mkdirat(b->stash, "empty", 0555) < 0 ||
+        mkdirat(b->scratch, "tmp", 01777) < 0 || mkdirat(b->scratch, "shm", 01777) < 0 ||
+        make_file(b->stash, "none", b->plan->settings->hide_empty ? 0444 : 0) < 0)
+        return fail(e, "fill the tmpfs for", "/dev");
+    if (b->plan->socket_count && mknodat(b->stash, "socket", S_IFSOCK | 0666, 0) < 0)
+        return fail(e, "make a socket for", b->plan->sockets[0]);
+    if (b->work->resolv_conf && write_file(b->stash, "resolv.conf", b->work->resolv_conf) < 0)
+        return fail(e, "write", "/etc/resolv.conf");
+    for (size_t i = 0; i < b->plan->mount_count; i++)
+        if (b->plan->mounts[i].kind == MOUNT_HIDE_DIRECTORY && make_hidden_directory(b, i, e) < 0)
+            return -1;
+    return fill_dev(b, e);
+}
+
+/* From here on copies of its parts are read-only from the first moment, also those of a running sandbox. */
+static int close_stash(const struct build *b, struct err *e)
+{
+    return tree_set_placed(b->stash, MOUNT_ATTR_RDONLY | PLAIN, false, b->proc) < 0
+               ? fail(e, "make read-only", "/proc")
+               : 0;
+}
+
+static int open_devices(struct build *b, struct err *e)
+{
+    for (size_t i = 0; i < DEVICES; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/dev/%s", devices[i]);
+        b->devices[i] = tree_copy_at(AT_FDCWD, path);
+        if (b->devices[i] < 0)
+            return fail(e, "open", path);
+    }
+    return 0;
+}
+
+static int attach_devices(const struct build *b, struct err *e)
+{
+    static const char *const pts[] = { "newinstance", "ptmxmode=0666", "mode=0620", NULL };
+    AUTO_FD dev = tree_copy_at(b->stash, "dev");
+    if (attach(dev, "/dev", e) < 0)
+        return -1;
+    for (size_t i = 0; i < DEVICES; i++)
+        if (tree_attach_at(b->devices[i], dev, devices[i]) < 0)
+            return fail(e, "mount device", devices[i]);
+    AUTO_FD terminals = tree_make("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    if (terminals < 0 || tree_attach_at(terminals, dev, "pts") < 0)
+        return fail(e, "mount on", "/dev/pts");
     AUTO_FD shm = tree_copy_at(b->scratch, "shm");
-    AUTO_FD at_shm = path_open("/dev/shm");
-    if (shm < 0 || at_shm < 0 || tree_place(shm, at_shm, PLAIN, false, b->proc) < 0)
+    if (shm < 0 || tree_attach_at(shm, dev, "shm") < 0)
         return fail(e, "mount on", "/dev/shm");
-    return tree_set_placed(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, false, b->proc) < 0
-               ? fail(e, "make read-only", "/dev")
+    /* The devices are the host's mounts, with the host's bits. */
+    return tree_set_placed(dev, MOUNT_ATTR_NOSUID, true, b->proc) < 0
+               ? fail(e, "take set-id from", "/dev")
                : 0;
 }
 
@@ -313,9 +330,10 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
 static int attach_private(const struct build *b, const struct plan_mount *m, struct err *e)
 {
     AUTO_FD tree = tree_copy_at(b->scratch, "tmp");
+    if (!m->no_exec)
+        return attach(tree, m->path, e);
     AUTO_FD onto = path_open(m->path);
-    uint64_t attributes = PLAIN | (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
-    if (tree < 0 || onto < 0 || tree_place(tree, onto, attributes, false, b->proc) < 0)
+    if (tree < 0 || onto < 0 || tree_place(tree, onto, MOUNT_ATTR_NOEXEC, false, b->proc) < 0)
         return fail(e, "mount on", m->path);
     return 0;
 }
@@ -329,8 +347,7 @@ static int attach_hidden(const struct build *b, size_t i, struct err *e)
     if (onto < 0 && errno == ENOENT)
         return 0; /* gone since the plan was made: nothing is left to be read */
     AUTO_FD tree = tree_copy_at(m->writable ? b->scratch : b->stash, name);
-    uint64_t attributes = PLAIN | (m->writable ? 0 : MOUNT_ATTR_RDONLY);
-    if (onto < 0 || tree < 0 || tree_place(tree, onto, attributes, false, b->proc) < 0)
+    if (onto < 0 || tree < 0 || tree_attach(tree, onto) < 0)
         return fail(e, "hide", m->path);
     return 0;
 }
@@ -351,7 +368,7 @@ static int attach_planned(struct build *b, struct err *e)
             result = attach_hidden(b, i, e);
             break;
         case MOUNT_HIDE_FILE:
-            result = cover(b, "none", m->path, e);
+            result = cover(b->stash, "none", m->path, e);
             break;
         case MOUNT_PRIVATE:
             result = attach_private(b, m, e);
@@ -363,33 +380,52 @@ static int attach_planned(struct build *b, struct err *e)
     return 0;
 }
 
+/* Lays copies of the stash's `name` over those of the names in /proc that this kernel has. */
+static int cover_proc(const struct build *b, const char *name, const char *const *hidden,
+                      size_t count, struct err *e)
+{
+    AUTO_FD tree = -1;
+    for (size_t i = 0; i < count; i++) {
+        if (tree < 0)
+            tree = tree_copy_at(b->stash, name);
+        const int put = tree < 0 ? -1 : tree_attach_at(tree, b->proc, hidden[i]);
+        if (put == 0)
+            fd_drop(&tree);
+        else if (tree < 0 || errno != ENOENT)
+            return fail(e, "hide", hidden[i]);
+    }
+    return 0;
+}
+
+static int close_proc(const struct build *b, const char *name, struct err *e)
+{
+    const uint64_t attributes = MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC;
+    AUTO_FD at = path_open_at(b->proc, name);
+    if (at < 0)
+        return 0;
+    AUTO_FD tree = tree_copy(at, true);
+    if (tree < 0 || tree_place(tree, at, attributes, true, b->proc) < 0)
+        return fail(e, "make read-only", name);
+    return 0;
+}
+
 static int attach_proc(struct build *b, struct err *e)
 {
-    static const char *const read_only[] = { "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq" };
-    static const char *const hidden[] = { "kcore",         "keys",       "key-users",
-                                          "sysrq-trigger", "timer_list", "latency_stats",
-                                          "kallsyms" };
-    AUTO_FD onto = path_open("/proc");
-    if (onto < 0 || tree_attach(b->proc, onto) < 0)
-        return fail(e, "mount on", "/proc");
+    static const char *const read_only[] = { "sys", "bus", "fs", "irq" };
+    static const char *const files[] = { "kcore",         "keys",       "key-users",
+                                         "sysrq-trigger", "timer_list", "latency_stats",
+                                         "kallsyms" };
+    static const char *const directories[] = { "acpi", "scsi" };
+    if (attach(b->proc, "/proc", e) < 0)
+        return -1;
     if (b->plan->disabled_layers[LAYER_MOUNT])
         return 0;
-    for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
-        AUTO_FD at = path_open(read_only[i]);
-        if (at < 0)
-            continue;
-        AUTO_FD tree = tree_copy(at, true);
-        const uint64_t attributes = MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC;
-        if (tree < 0 || tree_place(tree, at, attributes, true, b->proc) < 0)
-            return fail(e, "make read-only", read_only[i]);
-    }
-    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-        char path[48];
-        snprintf(path, sizeof path, "/proc/%s", hidden[i]);
-        if (cover(b, "none", path, e) < 0)
+    for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++)
+        if (close_proc(b, read_only[i], e) < 0)
             return -1;
-    }
-    return cover(b, "empty", "/proc/acpi", e) < 0 ? -1 : cover(b, "empty", "/proc/scsi", e);
+    return cover_proc(b, "none", files, sizeof files / sizeof *files, e) < 0
+               ? -1
+               : cover_proc(b, "empty", directories, sizeof directories / sizeof *directories, e);
 }
 
 /* A fresh proc where the kernel grants one; else, when the owner accepted it, the surrounding
@@ -421,7 +457,7 @@ static int mask_sys(const struct build *b, struct err *e)
                                           "/sys/kernel/tracing", "/sys/kernel/security",
                                           "/sys/fs/bpf",         "/sys/fs/cgroup" };
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
-        if (cover(b, "empty", hidden[i], e) < 0)
+        if (cover(b->stash, "empty", hidden[i], e) < 0)
             return -1;
     return 0;
 }
@@ -455,7 +491,7 @@ static int close_tree(const struct build *b, struct err *e)
 static int cover_sockets(const struct build *b, struct err *e)
 {
     for (size_t i = 0; i < b->plan->socket_count; i++)
-        if (cover(b, "socket", b->plan->sockets[i], e) < 0)
+        if (cover(b->stash, "socket", b->plan->sockets[i], e) < 0)
             return -1;
     return 0;
 }
@@ -466,32 +502,30 @@ static int cover_resolv_conf(const struct build *b, struct err *e)
     char real[4096];
     if (!b->work->resolv_conf || !realpath("/etc/resolv.conf", real))
         return 0;
-    return cover(b, "resolv.conf", real, e);
+    return cover(b->stash, "resolv.conf", real, e);
 }
 
 int mounts_apply(const struct plan *p, struct mount_work *work, struct err *e)
 {
-    CLEANUP(build_drop) struct build b = { p, work, -1, -1, -1, NULL };
-    int device_trees[DEVICES];
+    CLEANUP(build_drop) struct build b = { p, work, -1, -1, -1, NULL, { 0 } };
+    memset(b.devices, -1, sizeof b.devices);
     bool off = p->disabled_layers[LAYER_MOUNT];
-    if (make_proc(&b, e) < 0 || copy_host_trees(&b, e) < 0 || open_devices(device_trees, e) < 0)
+    if (make_proc(&b, e) < 0 || copy_host_trees(&b, e) < 0 || open_devices(&b, e) < 0)
         return -1;
     bool open_to_all = off || p->settings->filesystem_disabled;
     if ((open_to_all ? cut_off(e) : close_tree(&b, e)) < 0)
         return -1;
     if (make_stash(&b, e) < 0)
         return -1;
-    if (!off && (overlay_tmpdir(&b, e) < 0 || attach_devices(&b, device_trees, e) < 0 ||
-                 cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 || attach_planned(&b, e) < 0 ||
-                 cover_sockets(&b, e) < 0))
+    if (!off && overlay_tmpdir(&b, e) < 0)
+        return -1;
+    if (close_stash(&b, e) < 0)
+        return -1;
+    if (!off && (attach_devices(&b, e) < 0 || cover_resolv_conf(&b, e) < 0 || mask_sys(&b, e) < 0 ||
+                 attach_planned(&b, e) < 0 || cover_sockets(&b, e) < 0))
         return -1;
     if (attach_proc(&b, e) < 0)
         return -1;
-    for (size_t i = 0; i < DEVICES; i++)
-        fd_drop(&device_trees[i]);
-    /* A cover that is laid while the command runs must be read-only from the first moment. */
-    if (work->classic && classic_set(b.stash, MOUNT_ATTR_RDONLY | PLAIN, false, b.proc) < 0)
-        return fail(e, "make read-only", "/proc");
     work->stash = fd_take(&b.stash);
     return chdir(p->cwd) < 0 ? fail(e, "enter the working directory", p->cwd) : 0;
 }

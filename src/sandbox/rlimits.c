@@ -18,8 +18,8 @@ struct rlimit_row {
 
 static int rlimit_set(const struct rlimit_row *row, struct err *e)
 {
-    struct rlimit now;
-    if (getrlimit(row->resource, &now) < 0)
+    struct rlimit now = { 0 };
+    if (row->value > 0 && getrlimit(row->resource, &now) < 0)
         return err_set(e, E_SANDBOX, errno, "layer rlimit: read %s", row->name);
     rlim_t want = row->value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)row->value;
     if (want > now.rlim_max) /* RLIM_INFINITY is the largest number */

@@ -24,6 +24,8 @@ static const char *const slow_types[] = { "fuse",   "fuseblk",  "nfs",  "nfs4", 
                                           "autofs", "9p",       "afs",  "ceph", "lustre", "ncpfs",
                                           "coda",   "orangefs", "gfs2", "ocfs2" };
 
+enum { READ_AT_ONCE = 16 << 10 };
+
 enum look_kind { LOOK_STAT, LOOK_LSTAT, LOOK_REAL, LOOK_LIST };
 
 struct look_request {
@@ -85,7 +87,7 @@ void stalled_init(struct stalled *s)
     AUTO_BUF text = { 0 };
     AUTO_FD fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     for (ssize_t n = 1; fd >= 0 && n > 0;) {
-        n = read(fd, buf_room(&text, 65536), 65536);
+        n = read(fd, buf_room(&text, READ_AT_ONCE), READ_AT_ONCE);
         if (n > 0)
             buf_grew(&text, (size_t)n);
     }

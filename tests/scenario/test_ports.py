@@ -83,14 +83,16 @@ def ends_listening(port):
 
 
 def ask(port, data=b"hello\n", host="127.0.0.1"):
-    """What is answered; nothing when the connection is cut at whatever moment."""
-    text = b""
-    with socket.create_connection((host, port), timeout=30) as s, contextlib.suppress(OSError):
+    with socket.create_connection((host, port), timeout=30) as s:
         s.sendall(data)
-        s.shutdown(socket.SHUT_WR)
+        try:
+            s.shutdown(socket.SHUT_WR)
+        except OSError as e:  # what was cut before this moment says ENOTCONN here
+            raise ConnectionResetError from e
+        text = b""
         while got := s.recv(65536):
             text += got
-    return text
+        return text
 
 
 def ports(box, denied=(), allowed=(), x=None, **ways):
