@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-/* Well below any limit on open files. */
-enum { RUN_MAX = 64 };
-
 void fd_drop(int *fd)
 {
     int was = errno;
@@ -19,19 +16,21 @@ int fd_run_add(struct fd_run *r, int fd)
 {
     if (fd < 0)
         return fd;
-    if (fd != r->end || r->end - r->first == RUN_MAX) {
+    if (r->count == FD_RUN_MAX)
         fd_run_close(r);
-        r->first = fd;
-    }
-    r->end = fd + 1;
+    r->fds[r->count++] = fd;
     return fd;
 }
 
 void fd_run_close(struct fd_run *r)
 {
     int was = errno;
-    if (r->end > r->first)
-        syscall(SYS_close_range, r->first, r->end - 1, 0);
-    *r = (struct fd_run){ 0 };
+    for (unsigned i = 0, next; i < r->count; i = next) {
+        next = i + 1;
+        while (next < r->count && r->fds[next] == r->fds[next - 1] + 1)
+            next++;
+        syscall(SYS_close_range, r->fds[i], r->fds[next - 1], 0);
+    }
+    r->count = 0;
     errno = was;
 }

@@ -18,9 +18,13 @@ static inline int fd_take(int *fd)
     return was;
 }
 
-/* Descriptors that are closed together, with one call for each run of neighbouring numbers. {0} holds none. */
+enum { FD_RUN_MAX = 64 }; /* well below any limit on open files */
+
+/* Descriptors that are closed together, with one call for each run of neighbouring numbers: they are
+ * neighbours when they were opened one after the other. {0} holds none. */
 struct fd_run {
-    int first, end;
+    int fds[FD_RUN_MAX];
+    unsigned count;
 };
 
 /* Takes over `fd`; nothing when it is negative. May close earlier ones. Gives `fd`. */

@@ -127,13 +127,21 @@ static void list_own_files(struct run *r)
             r->own_files[r->own_file_count++] = absolute(files[i]);
 }
 
+static bool is_listed(char *const *list, size_t count, struct str what)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(str_of(list[i]), what))
+            return true;
+    return false;
+}
+
 static void split_search_path(struct run *r)
 {
     struct str rest = str_of(getenv("PATH")), part;
     size_t n = 0;
     r->search_path = mem_array(rest.n + 2, sizeof *r->search_path);
     while (str_cut(&rest, ':', &part))
-        if (part.n)
+        if (part.n && !is_listed(r->search_path, n, part))
             r->search_path[n++] = str_dup(part);
 }
 

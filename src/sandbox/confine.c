@@ -99,46 +99,62 @@ static bool hidden_beneath(const struct plan *p, struct str path, bool *exact)
     return found;
 }
 
+static int allow_child(struct rules *r, int dir, const struct dirent *entry, const char *path,
+                       struct err *e)
+{
+    if (++r->siblings <= SIBLINGS_MAX)
+        return allow_entry(r, dir, entry, e);
+    if (r->plan->flat)
+        return err_set(e, E_SANDBOX, 0,
+                       "layer landlock: '%s' has too many entries to hide one of them without a "
+                       "mount",
+                       path);
+    log_debug("landlock: more than %d siblings of hidden paths; mounts alone hide the rest",
+              SIBLINGS_MAX);
+    return allow(r, path, r->read, e);
+}
+
+/* A rule for each entry but the hidden ones; those with hidden places beneath them are added to `deeper`,
+ * each with its NUL. */
+static int allow_children(struct rules *r, DIR *d, const char *path, struct buf *deeper,
+                          struct err *e)
+{
+    for (struct dirent *entry; r->siblings <= SIBLINGS_MAX && (entry = readdir(d));) {
+        struct str name = str_of(entry->d_name);
+        bool exact;
+        /* A link needs no right of its own. */
+        if (entry->d_type == DT_LNK || str_eq(name, STR(".")) || str_eq(name, STR("..")))
+            continue;
+        AUTO_BUF child = { 0 };
+        buf_addf(&child, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name);
+        if (stalled_is_dead(&r->plan->stalled, buf_str(&child)))
+            continue; /* it would not answer us either */
+        if (!hidden_beneath(r->plan, buf_str(&child), &exact)) {
+            if (allow_child(r, dirfd(d), entry, path, e) < 0)
+                return -1;
+        } else if (!exact) {
+            buf_add(deeper, (struct str){ child.p, child.n + 1 });
+        }
+    }
+    return 0;
+}
+
 /* Allows reading of everything beneath `path` but the hidden places. */
 static int allow_reads(struct rules *r, const char *path, struct err *e)
 {
     bool exact;
-    if (!hidden_beneath(r->plan, str_of(path), &exact))
+    AUTO_BUF deeper = { 0 };
+    if (!hidden_beneath(r->plan, str_of(path), &exact) || r->siblings > SIBLINGS_MAX)
         return allow(r, path, r->read, e);
     if (r->overlaid && strcmp(path, r->overlaid) == 0)
         return 0;
     DIR *d = opendir(path);
     if (!d)
         return allow(r, path, r->read & LL_READ_DIR, e);
-    int result = 0;
-    for (struct dirent *entry; result == 0 && (entry = readdir(d));) {
-        struct str name = str_of(entry->d_name);
-        if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
-            continue;
-        AUTO_BUF child = { 0 };
-        buf_addf(&child, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name);
-        if (entry->d_type == DT_LNK)
-            continue; /* a link needs no right of its own */
-        if (stalled_is_dead(&r->plan->stalled, buf_str(&child)))
-            continue; /* it would not answer us either */
-        if (hidden_beneath(r->plan, buf_str(&child), &exact)) {
-            if (!exact)
-                result = allow_reads(r, buf_text(&child), e);
-        } else if (++r->siblings > SIBLINGS_MAX && r->plan->flat) {
-            result = err_set(e, E_SANDBOX, 0,
-                             "layer landlock: '%s' has too many entries to hide one of them "
-                             "without a mount",
-                             path);
-        } else if (r->siblings > SIBLINGS_MAX) {
-            log_debug("landlock: more than %d siblings of hidden paths; mounts alone hide the rest",
-                      SIBLINGS_MAX);
-            result = allow(r, path, r->read, e);
-            break;
-        } else {
-            result = allow_entry(r, dirfd(d), entry, e);
-        }
-    }
+    int result = allow_children(r, d, path, &deeper, e);
     closedir(d);
+    for (size_t at = 0; result == 0 && at < deeper.n; at += strlen(deeper.p + at) + 1)
+        result = allow_reads(r, deeper.p + at, e);
     return result;
 }
 

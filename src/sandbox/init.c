@@ -248,7 +248,13 @@ static int confine(struct init *i, struct err *e)
     if (spawner_wait_for_rules(s->plan, s->ruleset, s->orders, e) < 0)
         return -1;
     i->in_domain = !cover_is_needed(&i->cover);
-    return i->in_domain ? confine_warden(s->ruleset, e) : 0;
+    if (!i->in_domain)
+        return 0;
+    if (confine_warden(s->ruleset, e) < 0)
+        return -1;
+    if (s->ruleset >= 0)
+        close(s->ruleset);
+    return 0;
 }
 
 static void *spawner_thread(void *argument)

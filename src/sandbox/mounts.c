@@ -19,6 +19,17 @@
 static const char *const devices[] = { "null", "zero", "full", "random", "urandom", "tty" };
 enum { DEVICES = sizeof devices / sizeof *devices };
 
+/* What a step has used is closed together with what the next ones use. One process builds one tree. */
+static struct fd_run used;
+
+static void used_add(int *fd)
+{
+    fd_run_add(&used, *fd);
+    *fd = -1;
+}
+
+#define STEP_FD CLEANUP(used_add) int
+
 /* What is used while the tree is built. */
 struct build {
     const struct plan *plan;
@@ -40,6 +51,7 @@ static void build_drop(struct build *b)
     for (size_t i = 0; i < DEVICES; i++)
         fd_run_add(&run, b->devices[i]);
     fd_run_close(&run);
+    fd_run_close(&used);
     free(b->trees);
     fd_drop(&b->stash);
     fd_drop(&b->scratch);
@@ -56,7 +68,7 @@ static int fail(struct err *e, const char *what, const char *path)
 
 static int attach(int tree, const char *path, struct err *e)
 {
-    AUTO_FD onto = path_open(path);
+    STEP_FD onto = path_open(path);
     if (tree < 0 || onto < 0 || tree_attach(tree, onto) < 0)
         return fail(e, "mount on", path);
     return 0;
@@ -67,9 +79,9 @@ static int attach(int tree, const char *path, struct err *e)
 static int cover(int stash, const char *name, const char *path, struct err *e)
 {
     enum { ATTEMPTS = 1000 };
-    AUTO_FD tree = -1;
+    STEP_FD tree = -1;
     for (int i = 0; i < ATTEMPTS; i++) {
-        AUTO_FD onto = path_open(path);
+        STEP_FD onto = path_open(path);
         if (onto < 0)
             return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
                        ? 0
@@ -82,7 +94,7 @@ static int cover(int stash, const char *name, const char *path, struct err *e)
             return 0;
         if (errno != ENOENT)
             break;
-        fd_drop(&tree); /* it may have been there already, and fallen off */
+        used_add(&tree); /* it may have been there already, and fallen off */
     }
     return fail(e, "hide", path);
 }
@@ -91,7 +103,9 @@ int mounts_cover(int stash, const char *path, struct err *e)
 {
     struct stat st;
     bool directory = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    return cover(stash, directory ? "empty" : "none", path, e);
+    int result = cover(stash, directory ? "empty" : "none", path, e);
+    fd_run_close(&used);
+    return result;
 }
 
 /* Detached copies of everything of the host that the plan shows, before the tree changes. */
@@ -107,7 +121,7 @@ static int copy_host_trees(struct build *b, struct err *e)
         if (!shows_host)
             continue;
         const char *from = m->kind == MOUNT_BIND ? m->source : m->path;
-        AUTO_FD at = path_open(from);
+        STEP_FD at = path_open(from);
         struct stat st;
         if (at < 0 || fstat(at, &st) < 0) {
             if (m->kind == MOUNT_READ_ONLY && errno == ENOENT)
@@ -134,7 +148,7 @@ static int attach_host_tree(const struct build *b, size_t i, struct err *e)
                           (m->no_exec ? MOUNT_ATTR_NOEXEC : 0);
     if (b->trees[i] < 0)
         return 0;
-    AUTO_FD onto = path_open(m->path);
+    STEP_FD onto = path_open(m->path);
     if (onto < 0 || tree_place(b->trees[i], onto, attributes, true, b->proc) < 0)
         return fail(e, "mount on", m->path);
     return 0;
@@ -147,6 +161,7 @@ static int make_file(int dir, const char *name, mode_t mode)
 
 static int write_file(int dir, const char *name, const char *text)
 {
+    /* At once: a mount with a file that is open for writing cannot be made read-only. */
     AUTO_FD fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
     const size_t n = strlen(text);
     return fd < 0 || write(fd, text, n) != (ssize_t)n ? -1 : 0;
@@ -191,7 +206,7 @@ static int make_hidden_directory(const struct build *b, size_t i, struct err *e)
         return fail(e, "make an empty directory for", m->path);
     if (!is_around_next(b->plan, i))
         return 0;
-    AUTO_FD dir = openat(home, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    STEP_FD dir = openat(home, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return fail(e, "open the empty directory for", m->path);
     size_t n = strcmp(m->path, "/") == 0 ? 0 : strlen(m->path);
@@ -213,7 +228,7 @@ static int fill_dev(const struct build *b, struct err *e)
         { "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
         { "pts/ptmx", "ptmx" },
     };
-    AUTO_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    STEP_FD dev = openat(b->stash, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool made = dev >= 0;
     for (size_t i = 0; made && i < DEVICES; i++)
         made = make_file(dev, devices[i], 0444) == 0;
@@ -274,17 +289,16 @@ static int open_devices(struct build *b, struct err *e)
 
 static int attach_devices(const struct build *b, struct err *e)
 {
-    static const char *const pts[] = { "newinstance", "ptmxmode=0666", "mode=0620", NULL };
-    AUTO_FD dev = tree_copy_at(b->stash, "dev");
+    STEP_FD dev = tree_copy_at(b->stash, "dev");
     if (attach(dev, "/dev", e) < 0)
         return -1;
     for (size_t i = 0; i < DEVICES; i++)
         if (tree_attach_at(b->devices[i], dev, devices[i]) < 0)
             return fail(e, "mount device", devices[i]);
-    AUTO_FD terminals = tree_make("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    if (terminals < 0 || tree_attach_at(terminals, dev, "pts") < 0)
+    if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+              "newinstance,ptmxmode=0666,mode=0620") < 0)
         return fail(e, "mount on", "/dev/pts");
-    AUTO_FD shm = tree_copy_at(b->scratch, "shm");
+    STEP_FD shm = tree_copy_at(b->scratch, "shm");
     if (shm < 0 || tree_attach_at(shm, dev, "shm") < 0)
         return fail(e, "mount on", "/dev/shm");
     /* The devices are the host's mounts, with the host's bits. */
@@ -311,7 +325,7 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
     struct str below = str_skip(str_of(tmpdir), strlen(parent) + 1);
     if (mkdirat(b->stash, "tmpdir", 0755) < 0)
         return fail(e, "make the way to", tmpdir);
-    AUTO_FD dir = openat(b->stash, "tmpdir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    STEP_FD dir = openat(b->stash, "tmpdir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || make_mount_point(dir, below, false) < 0)
         return fail(e, "make the way to", tmpdir);
     AUTO_BUF options = { 0 };
@@ -329,10 +343,10 @@ static int overlay_tmpdir(const struct build *b, struct err *e)
 
 static int attach_private(const struct build *b, const struct plan_mount *m, struct err *e)
 {
-    AUTO_FD tree = tree_copy_at(b->scratch, "tmp");
+    STEP_FD tree = tree_copy_at(b->scratch, "tmp");
     if (!m->no_exec)
         return attach(tree, m->path, e);
-    AUTO_FD onto = path_open(m->path);
+    STEP_FD onto = path_open(m->path);
     if (tree < 0 || onto < 0 || tree_place(tree, onto, MOUNT_ATTR_NOEXEC, false, b->proc) < 0)
         return fail(e, "mount on", m->path);
     return 0;
@@ -343,10 +357,10 @@ static int attach_hidden(const struct build *b, size_t i, struct err *e)
     const struct plan_mount *m = &b->plan->mounts[i];
     char name[32];
     hidden_name(i, name);
-    AUTO_FD onto = path_open(m->path);
+    STEP_FD onto = path_open(m->path);
     if (onto < 0 && errno == ENOENT)
         return 0; /* gone since the plan was made: nothing is left to be read */
-    AUTO_FD tree = tree_copy_at(m->writable ? b->scratch : b->stash, name);
+    STEP_FD tree = tree_copy_at(m->writable ? b->scratch : b->stash, name);
     if (onto < 0 || tree < 0 || tree_attach(tree, onto) < 0)
         return fail(e, "hide", m->path);
     return 0;
@@ -384,13 +398,13 @@ static int attach_planned(struct build *b, struct err *e)
 static int cover_proc(const struct build *b, const char *name, const char *const *hidden,
                       size_t count, struct err *e)
 {
-    AUTO_FD tree = -1;
+    STEP_FD tree = -1;
     for (size_t i = 0; i < count; i++) {
         if (tree < 0)
             tree = tree_copy_at(b->stash, name);
         const int put = tree < 0 ? -1 : tree_attach_at(tree, b->proc, hidden[i]);
         if (put == 0)
-            fd_drop(&tree);
+            used_add(&tree);
         else if (tree < 0 || errno != ENOENT)
             return fail(e, "hide", hidden[i]);
     }
@@ -400,10 +414,10 @@ static int cover_proc(const struct build *b, const char *name, const char *const
 static int close_proc(const struct build *b, const char *name, struct err *e)
 {
     const uint64_t attributes = MOUNT_ATTR_RDONLY | PLAIN | MOUNT_ATTR_NOEXEC;
-    AUTO_FD at = path_open_at(b->proc, name);
+    STEP_FD at = path_open_at(b->proc, name);
     if (at < 0)
         return 0;
-    AUTO_FD tree = tree_copy(at, true);
+    STEP_FD tree = tree_copy(at, true);
     if (tree < 0 || tree_place(tree, at, attributes, true, b->proc) < 0)
         return fail(e, "make read-only", name);
     return 0;
@@ -443,7 +457,7 @@ static int make_proc(struct build *b, struct err *e)
         return err_set(e, E_SANDBOX, why,
                        "layer mount: a fresh /proc is not granted here (a container that masks its "
                        "own?); enableWeakerNestedSandbox binds the container's instead");
-    AUTO_FD at = path_open("/proc");
+    STEP_FD at = path_open("/proc");
     b->proc = at < 0 ? -1 : tree_copy(at, true);
     if (b->proc < 0)
         return fail(e, "bind the container's", "/proc");
@@ -470,7 +484,7 @@ static int cut_off(struct err *e)
 
 static int close_tree_one_by_one(const struct build *b, struct err *e)
 {
-    AUTO_FD root = path_open("/");
+    STEP_FD root = path_open("/");
     if (cut_off(e) < 0)
         return -1;
     if (root < 0 || classic_set(root, MOUNT_ATTR_RDONLY | PLAIN, true, b->proc) < 0)

@@ -134,6 +134,8 @@ static int confine(const struct spawner_setup *setup, struct err *e)
 {
     if (confine_warden(setup->ruleset, e) < 0)
         return -1;
+    if (setup->ruleset >= 0)
+        close(setup->ruleset);
     if (!setup->plan->disabled_layers[LAYER_CAPABILITIES] &&
         capabilities_drop(1ull << CAP_SYS_PTRACE, e) < 0)
         return -1;
@@ -206,9 +208,6 @@ int spawner_run(const struct spawner_setup *setup, struct err *e)
     close(setup->failure);
     if (stdio_drop(e) < 0)
         return -1;
-    int result = serve(&s, w, e);
-    warden_free(w);
-    close(s.orders);
-    close(setup->report);
-    return result;
+    return serve(&s, w,
+                 e); /* what it has used goes with the process, which has nothing more to do */
 }
