@@ -146,10 +146,19 @@ static void take_signals(struct supervisor *s, int64_t now)
         stop_with_command(s);
 }
 
+/* Before the proxy has the listeners, and whenever the warden asks for it. */
+static void redirect(struct supervisor *s)
+{
+    if (launch_redirect(&s->launch, s->asked->plan))
+        record_degraded(&s->record, LAYER_TRANSPARENT, s->launch.degraded_why[LAYER_TRANSPARENT],
+                        s->asked->plan->accepted[LAYER_TRANSPARENT]);
+}
+
 static void start_proxy(struct supervisor *s)
 {
     const struct supervision *a = s->asked;
     struct err e;
+    redirect(s);
     struct egress_start how = {
         .program = a->engine,
         .settings = steering_settings(s->steering, a),
@@ -328,7 +337,17 @@ static void run_timers(struct supervisor *s, int64_t now)
 }
 
 /* Who is polled for what; filled anew each turn, so interest is computed in one place. */
-enum poll_owner { P_SIGNALS, P_BOSS, P_REPORT, P_PROXY, P_LISTENER, P_ASKING, P_STEERING, P_PTY };
+enum poll_owner {
+    P_SIGNALS,
+    P_BOSS,
+    P_REPORT,
+    P_REDIRECT,
+    P_PROXY,
+    P_LISTENER,
+    P_ASKING,
+    P_STEERING,
+    P_PTY
+};
 
 struct polls {
     struct pollfd fds[POLLS_MAX];
@@ -350,6 +369,7 @@ static void fill_polls(struct supervisor *s, struct polls *p)
     want(p, P_SIGNALS, s->signals, POLLIN);
     want(p, P_BOSS, s->launch.boss, POLLIN);
     want(p, P_REPORT, s->launch.report, POLLIN);
+    want(p, P_REDIRECT, s->launch.redirect, POLLIN);
     if (s->proxy.running)
         want(p, P_PROXY, egress_process_fd(&s->proxy), egress_process_events(&s->proxy));
     else if (!s->proxy_failed)
@@ -396,6 +416,9 @@ static bool turn(struct supervisor *s)
             break;
         case P_REPORT:
             read_reports(s);
+            break;
+        case P_REDIRECT:
+            redirect(s);
             break;
         case P_PROXY:
             serve_proxy(s);
@@ -599,7 +622,14 @@ int supervise(const struct supervision *asked, struct err *e)
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1, .has_pages = true };
     const struct plan *p = asked->plan;
     s.launch = (struct launch){
-        .pidfd = -1, .boss = -1, .orders = -1, .report = -1, .failure = -1, .pty = -1
+        .pidfd = -1,
+        .boss = -1,
+        .orders = -1,
+        .report = -1,
+        .failure = -1,
+        .pty = -1,
+        .redirect = -1,
+        .control = { -1, -1 },
     };
     egress_process_init(&s.proxy);
     ports_init(&s.ports);

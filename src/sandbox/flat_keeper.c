@@ -186,6 +186,7 @@ static _Noreturn void warden_main(const struct init_setup *s, int terminal)
                                    .report = s->report,
                                    .failure = s->failure,
                                    .covered_fd = -1,
+                                   .redirect = -1,
                                    .ruleset = s->ruleset,
                                    .first_pid = &first_pid,
                                    .report_allowed = s->report_allowed,

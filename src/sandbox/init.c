@@ -120,7 +120,7 @@ static int map_identity(const struct init_setup *s, struct err *e)
  * the command hold a descriptor of the caller's (T10). */
 int init_close_others(const struct init_setup *s, struct err *e)
 {
-    int keep[] = { s->boss, s->orders, s->report, s->failure, s->ruleset };
+    int keep[] = { s->boss, s->orders, s->report, s->failure, s->redirect, s->ruleset };
     enum { N = sizeof keep / sizeof *keep };
     for (int a = 0; a < N; a++)
         for (int b = a + 1; b < N; b++)
@@ -132,7 +132,9 @@ int init_close_others(const struct init_setup *s, struct err *e)
     unsigned from = 3;
     if (part_is_off(PART_CLOSE_IN_INIT))
         return 0;
-    for (int a = s->ruleset < 0 ? 1 : 0; a <= N; a++) {
+    for (int a = 0; a <= N; a++) {
+        if (a < N && keep[a] < 0)
+            continue;
         unsigned to = a < N ? (unsigned)keep[a] - 1 : ~0u;
         if (from <= to && syscall(SYS_close_range, from, to, 0) < 0)
             return err_set(e, E_SANDBOX, errno, "close inherited descriptors");
@@ -273,6 +275,7 @@ static void *spawner_thread(void *argument)
                                    .first = s->first ? &first : NULL,
                                    .first_pid = &i->first,
                                    .orders = s->orders,
+                                   .redirect = s->redirect,
                                    .report = s->report,
                                    .failure = s->failure,
                                    .covered = i->covered,

@@ -20,6 +20,7 @@ struct init_setup {
     bool terminal; /* make a pty for the first command and pass its master out */
     bool report_allowed;
     int boss, orders, report, failure; /* owned */
+    int redirect;                      /* see warden.h; -1 = it is made at once; owned */
     int ruleset;                       /* of the outer Landlock domain, -1 = none; owned */
 };
 

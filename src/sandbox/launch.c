@@ -21,7 +21,7 @@
 
 /* The inner ends of our sockets, until init has them. */
 struct inner_ends {
-    int boss, orders, report, failure;
+    int boss, orders, report, failure, redirect;
     int ruleset; /* shared: rules are added while init builds */
 };
 
@@ -31,6 +31,7 @@ static void inner_drop(struct inner_ends *i)
     fd_drop(&i->orders);
     fd_drop(&i->report);
     fd_drop(&i->failure);
+    fd_drop(&i->redirect);
     fd_drop(&i->ruleset);
 }
 
@@ -44,9 +45,20 @@ static int make_pair(int type, int *ours, int *theirs, struct err *e)
     return 0;
 }
 
-static int make_sockets(struct launch *l, struct inner_ends *inner, struct err *e)
+/* Most commands never use the network, and the kernel takes milliseconds for the rules. So they are made
+ * when the warden sees the first socket that could need them, unless somebody must know now. */
+static bool redirect_can_wait(const struct plan *p)
+{
+    return p->transparent && p->seccomp.notify && !p->flat && !p->required[LAYER_TRANSPARENT] &&
+           !p->disabled_layers[LAYER_SECCOMP] && !p->disabled_layers[LAYER_NET];
+}
+
+static int make_sockets(struct launch *l, const struct plan *p, struct inner_ends *inner,
+                        struct err *e)
 {
     int failure[2];
+    if (redirect_can_wait(p) && make_pair(SOCK_SEQPACKET, &l->redirect, &inner->redirect, e) < 0)
+        return -1;
     if (make_pair(SOCK_SEQPACKET, &l->boss, &inner->boss, e) < 0 ||
         make_pair(SOCK_SEQPACKET, &l->orders, &inner->orders, e) < 0 ||
         make_pair(SOCK_SEQPACKET, &l->report, &inner->report, e) < 0)
@@ -124,6 +136,7 @@ static int clone_init(struct launch *l, const struct launch_request *r,
                                 .orders = inner->orders,
                                 .report = inner->report,
                                 .failure = inner->failure,
+                                .redirect = inner->redirect,
                                 .ruleset = inner->ruleset };
     /* Container profiles that refuse namespaces refuse clone3 as a whole. */
     long pid = r->flat ? fork() : clone_into(l, &how);
@@ -201,15 +214,6 @@ static void degrade(struct launch *l, enum layer layer, const char *why, const c
     snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
 }
 
-/* While init mounts: the kernel takes some milliseconds for the rules. */
-static void redirect(struct launch *l, const struct plan *p, const int fds[2])
-{
-    CLEANUP(netns_control_drop) struct netns_control control = { fds[0], fds[1] };
-    struct err why;
-    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &control, &why) < 0)
-        degrade(l, LAYER_TRANSPARENT, why.text, "");
-}
-
 /* The redirect needed their ports. Nobody answers there: queries are refused at once. */
 static void drop_resolver_listeners(struct launch *l)
 {
@@ -222,6 +226,30 @@ static void drop_resolver_listeners(struct launch *l)
             l->listeners[kept++] = *n;
     }
     l->listener_count = kept;
+}
+
+/* At once, or when launch_redirect asks for it. */
+static void redirect(struct launch *l, const struct plan *p)
+{
+    struct err why;
+    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &l->control, &why) < 0)
+        degrade(l, LAYER_TRANSPARENT, why.text, "");
+    netns_control_drop(&l->control);
+    if (!p->resolver)
+        drop_resolver_listeners(l);
+}
+
+bool launch_redirect(struct launch *l, const struct plan *p)
+{
+    const bool was = l->degraded[LAYER_TRANSPARENT];
+    if (l->redirect < 0)
+        return false;
+    if (l->control.netfilter >= 0)
+        redirect(l, p);
+    if (send(l->redirect, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("redirect: %s", strerrordesc_np(errno)); /* the sandbox has just ended */
+    fd_drop(&l->redirect);
+    return !was && l->degraded[LAYER_TRANSPARENT];
 }
 
 /* One message while the inside is being built. 1 = go on, -1 = it failed. */
@@ -243,7 +271,9 @@ static int take_building(struct launch *l, const struct launch_request *r, bool 
     if (m.kind == BOSS_PORTS)
         return ports_take(r->ports, &m, fds, fd_count, e) < 0 ? -1 : 1;
     if (m.kind == BOSS_CONTROL && fd_count == 2) {
-        redirect(l, r->plan, fds);
+        l->control = (struct netns_control){ fds[0], fds[1] };
+        if (l->redirect < 0)
+            redirect(l, r->plan);
         return 1;
     }
     if (m.kind == BOSS_PTY && fd_count == 1) {
@@ -311,7 +341,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     while (!ready)
         if (take_building(l, r, &ready, e) < 0)
             return -1;
-    if (!r->plan->resolver)
+    if (!r->plan->resolver && l->control.netfilter < 0)
         drop_resolver_listeners(l);
     return 0;
 }
@@ -347,8 +377,10 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
         .report = -1,
         .failure = -1,
         .pty = -1,
+        .redirect = -1,
+        .control = { -1, -1 },
     };
-    CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1 };
+    CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1, -1 };
     /* A caller that ignores SIGCHLD would have us and init never learn of an end. */
     struct sigaction usual = { .sa_handler = SIG_DFL };
     struct seccomp_program filter;
@@ -356,12 +388,12 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
         return err_set(e, E_SANDBOX, errno, "watch children");
     if (seccomp_program_get(&r->plan->seccomp, &filter, e) < 0)
         return -1;
-    int result = (r->flat && take_flat(l, r->flat, e) < 0) || make_sockets(l, &inner, e) < 0 ||
-                         confine_open(r->plan, &inner.ruleset, e) < 0 ||
-                         begin_groups(l, r, e) < 0 || clone_init(l, r, &filter, &inner, e) < 0 ||
-                         build(l, r, &inner, e) < 0
-                     ? -1
-                     : 0;
+    int result =
+        (r->flat && take_flat(l, r->flat, e) < 0) || make_sockets(l, r->plan, &inner, e) < 0 ||
+                confine_open(r->plan, &inner.ruleset, e) < 0 || begin_groups(l, r, e) < 0 ||
+                clone_init(l, r, &filter, &inner, e) < 0 || build(l, r, &inner, e) < 0
+            ? -1
+            : 0;
     seccomp_program_release(&filter);
     if (l->standin)
         degrade(l, LAYER_NAMESPACES, STANDIN_WHY, "");
@@ -426,6 +458,8 @@ void launch_end(struct launch *l)
     fd_drop(&l->report);
     fd_drop(&l->failure);
     fd_drop(&l->pty);
+    fd_drop(&l->redirect);
+    netns_control_drop(&l->control);
     for (size_t i = 0; i < l->listener_count; i++)
         fd_drop(&l->listeners[i].fd);
     l->listener_count = 0;

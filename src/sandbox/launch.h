@@ -28,7 +28,9 @@ struct launch {
     pid_t init; /* on the host */
     int pidfd;  /* all descriptors are owned; -1 = none */
     int boss, orders, report, failure;
-    int pty; /* master, when asked for */
+    int pty;      /* master, when asked for */
+    int redirect; /* readable when the sandbox wants its network's redirect: launch_redirect */
+    struct netns_control control; /* for that */
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
     size_t listener_count;
     struct cgroup cgroup;
@@ -46,6 +48,10 @@ int launch_start(struct launch *l, const struct launch_request *r, struct err *e
 
 /* Starts the first command. What fails from here on is said by BOSS_FAILED or the failure pipe. */
 int launch_go(struct launch *l, struct err *e);
+
+/* Makes the redirect if that has not been done, and says so to who waits for it. Call it before the listeners
+ * are given away. What the kernel does not grant is noted in `degraded`: true when it is news. */
+bool launch_redirect(struct launch *l, const struct plan *p);
 
 /* Reads the failure pipe after BOSS_EXITED of the first command or at any time: 1 = it says why the
  * command could not be executed, 0 = the command runs or has run. */

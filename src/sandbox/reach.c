@@ -1,5 +1,6 @@
 #include "sandbox/reach.h"
 
+#include "base/fd.h"
 #include "sandbox/settings.h"
 
 #include <arpa/inet.h>
@@ -111,13 +112,29 @@ void reach_note_port(struct warden *w, int socket)
     w->own_ports[port_of(&a) / 8] |= (uint8_t)(1u << port_of(&a) % 8);
 }
 
+void reach_want_redirect(struct warden *w)
+{
+    char byte = 0;
+    if (w->options.redirect < 0)
+        return;
+    /* Where nobody answers, there is no way out either. */
+    if (send(w->options.redirect, &byte, 1, MSG_NOSIGNAL) == 1)
+        while (recv(w->options.redirect, &byte, 1, 0) < 0 && errno == EINTR)
+            continue;
+    fd_drop(&w->options.redirect);
+}
+
 /* The namespace leaves no way out but the redirect, and we let nobody try another one. */
 static int judge_address(struct request *q, int socket, const union address *a)
 {
     int type = 0;
     socklen_t n = sizeof type;
-    if (!is_local(a))
-        return is_redirected(q->w->options.network, a) ? 0 : refuse_address(q, a, ENETUNREACH);
+    if (!is_local(a)) {
+        if (!is_redirected(q->w->options.network, a))
+            return refuse_address(q, a, ENETUNREACH);
+        reach_want_redirect(q->w);
+        return 0;
+    }
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
         return errno;
     /* No report: a port on which nobody listens is refused by the kernel in the same way. */

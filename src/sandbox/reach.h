@@ -26,5 +26,8 @@ int reach_judge_connect(struct request *q, int socket, const union address *a, u
 /* The same for a name that the socket is to get. */
 int reach_judge_bind(struct request *q, const union address *a, uint32_t length, int domain);
 
+/* Has the network's redirect made, when that has not been done: something may leave from now on. */
+void reach_want_redirect(struct warden *w);
+
 /* The socket has been bound, or listens: connections to its port stay inside. */
 void reach_note_port(struct warden *w, int socket);

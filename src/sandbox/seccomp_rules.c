@@ -390,6 +390,10 @@ static void add_sockets(struct rules *r)
         add(r, SCMP_ACT_NOTIFY, "socket", 2, datagram);
         add(r, SCMP_ACT_NOTIFY, "socketpair", 2, datagram);
     }
+    /* One of the internet's can be sent from without connect: the redirect must stand by then. */
+    for (size_t i = 0; r->choice->notify && !r->choice->without_namespaces && i < 2; i++)
+        add(r, SCMP_ACT_NOTIFY, name, 2,
+            (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_DGRAM) });
     add(r, refuse, "socketpair", 2,
         (struct scmp_arg_cmp[]){ is(0, AF_UNIX), masked(1, TYPE, SOCK_RAW) });
     add(r, refuse, "socketpair", 1, (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_GT, AF_UNIX) });

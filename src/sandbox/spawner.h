@@ -27,6 +27,7 @@ struct spawner_setup {
     pid_t *first_pid;
     int orders;          /* SEQPACKET to the supervisor, owned */
     int report;          /* warden's reports, owned */
+    int redirect;        /* see warden.h; owned */
     int failure;         /* failure pipe, owned */
     const char *covered; /* see warden.h */
     int covered_fd;

@@ -8,6 +8,7 @@
 #include "sandbox/gitpointer.h"
 #include "sandbox/ipcops.h"
 #include "sandbox/pending.h"
+#include "sandbox/reach.h"
 #include "sandbox/sendops.h"
 #include "sandbox/sockops.h"
 #include "sandbox/tracee.h"
@@ -79,7 +80,11 @@ static int serve_bind(struct request *q, const uint64_t a[6])
 
 static int serve_datagram(struct request *q, const uint64_t a[6])
 {
-    return sendop_socket(q);
+    if ((int)a[0] == AF_UNIX)
+        return sendop_socket(q);
+    reach_want_redirect(q->w);
+    notify_continue(&q->w->notify, &q->call); /* nothing but numbers in its arguments */
+    return REQUEST_ANSWERED;
 }
 
 static int serve_umask(struct request *q, const uint64_t a[6])
@@ -465,5 +470,6 @@ void warden_free(struct warden *w)
     fd_drop(&w->fds);
     fd_drop(&w->root);
     fd_drop(&w->epoll);
+    fd_drop(&w->options.redirect);
     free(w);
 }

@@ -59,6 +59,9 @@ struct warden_options {
     const struct settings_port_forward *forwards; /* their inner ports lead out, too */
     size_t forward_count;
     uint16_t proxy_ports[2];
+    /* Whose other end makes the redirect when it gets a byte, and answers with one; -1 = it stands already, or
+     * there is none. Owned. */
+    int redirect;
     /* A directory over which an overlay of ours lies, and a descriptor of the host's; NULL = none. */
     const char *covered;
     int covered_fd;

@@ -28,6 +28,34 @@ def test_it_is_on_by_default(box, clients, web):
     assert "hello from the host" in done.ok()
 
 
+@pytest.mark.parametrize("first", ["socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+                                   "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
+                                   "socket.socket().connect_ex(('198.18.77.77', 80))"])
+def test_the_redirect_is_made_for_the_first_socket_that_could_need_it(box, first):
+    box.settings(allowed=["localhost"], x=ON)
+    script = f"""
+import socket
+def routes(): return "/0 host LOCAL" in open("/proc/net/fib_trie").read()
+local = socket.socket(); local.bind(("127.0.0.1", 0)); local.listen(); socket.create_connection(local.getsockname())
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+before = routes(); first = {first}
+print(before, routes())
+"""
+    assert box.run("python3", "-c", script).ok() == "False True\n"
+
+
+def test_who_requires_it_has_it_from_the_start(box):
+    box.settings(allowed=["localhost"], x=ON)
+    done = box.run("cat", "/proc/net/fib_trie", options=["--require=transparent"])
+    assert "/0 host LOCAL" in done.ok()
+
+
+def test_two_processes_may_need_it_at_once(box, clients, web):
+    box.settings(allowed=["localhost"], x=ON)
+    done = box.sh(f"for i in 1 2 3 4 5 6; do {clients('fetch')} localhost {web.port} & done; wait")
+    assert done.ok().count("hello from the host") == 6
+
+
 def test_any_server_address_leads_to_the_private_resolver(box, clients, web):
     for server in ("8.8.8.8", "127.0.0.53", "203.0.113.9"):
         assert "hello" in fetch(box, clients, "localhost", web.port, server, allowed=["localhost"]).ok()

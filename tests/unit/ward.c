@@ -21,7 +21,7 @@
 void ward_init(struct ward *w, const struct file_rule_path *root)
 {
     *w = (struct ward){ .rules = { .write_roots = root, .write_root_count = 1 },
-                        .options = { .no_setid = true, .report = -1 },
+                        .options = { .no_setid = true, .report = -1, .redirect = -1 },
                         .report = { -1, -1 } };
 }
 
