@@ -8,7 +8,7 @@
 
 enum {
     STACK_SIZE = 56 << 10,
-    HEAP_SIZE = 96 << 10,
+    HEAP_SIZE = 64 << 10,
     KEPT_SIZE = 64 << 20,
     POPULATE_WRITE = 23 /* Linux 5.14 */
 };

@@ -286,7 +286,8 @@ static void *spawner_thread(void *argument)
     if (unshare(CLONE_FS) < 0)
         err_set(&e, E_SANDBOX, errno, "start the spawner");
     else if (spawner_run(&inner, &e) == 0)
-        return NULL;
+        for (;;)
+            pause(); /* init is about to end us all; leaving by ourselves would take longer */
     fail(i, &e);
 }
 
