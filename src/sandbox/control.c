@@ -66,6 +66,13 @@ static void say_ignored(const struct control *c, const char *why)
              c->options.fd, why);
 }
 
+/* As for the settings file (contract 3.1): an unknown key must not pass in silence. */
+static void warn_key(void *ctx, const char *text)
+{
+    const struct control *c = ctx;
+    log_warn("control fd %d: %s", c->options.fd, text);
+}
+
 /* What cannot change while a command runs is named, not dropped in silence. */
 static void warn_fixed(const struct control *c, const struct settings *now)
 {
@@ -83,10 +90,13 @@ static void warn_fixed(const struct control *c, const struct settings *now)
 static void take_line(struct control *c, struct str line)
 {
     AUTO_BUF problems = { 0 };
+    struct settings_options how = *c->options.parse;
     struct settings s;
     struct err e = { 0 };
+    how.warning = warn_key;
+    how.warning_ctx = c;
     c->had_line = true;
-    if (settings_parse(line, "control fd", c->options.parse, &s, &problems, &e) < 0) {
+    if (settings_parse(line, "control fd", &how, &s, &problems, &e) < 0) {
         say_ignored(c, problems.n ? buf_text(&problems) : e.text);
         return;
     }

@@ -16,7 +16,9 @@ int control_parse(const char *text, int *fd, struct err *e);
 struct control_options {
     int fd;                       /* taken: closed by control_free; gets close-on-exec */
     const struct settings *start; /* of the run; borrowed: fixed keys are compared with it */
-    const struct settings_options *parse; /* borrowed; as the start settings were read */
+    /* Borrowed; as the start settings were read. Its warning is not used: unknown keys are said on
+     * stderr with the descriptor's number. */
+    const struct settings_options *parse;
     /* Settings that hold from the next connection on. `text` is the line, borrowed like `s`. -1 when
      * they could not be put in force: said like a bad line. */
     int (*apply)(void *ctx, struct str text, const struct settings *s, struct err *e);

@@ -15,12 +15,12 @@ CURLS = ("echo ready; while read url; do "
 class Controlled:
     """A sandbox with a control channel that answers one URL at a time."""
 
-    def __init__(self, box, script=CURLS, **more):
+    def __init__(self, box, script=CURLS, more_options=(), **more):
         self.box = box
         read_end, self.control = os.pipe()
         if box.plain:
             os.fchown(read_end, box.user.pw_uid, -1)
-        self.child = box.start("sh", "-c", script, options=["--control-fd", str(read_end)],
+        self.child = box.start("sh", "-c", script, options=["--control-fd", str(read_end), *more_options],
                                pass_fds=[read_end], stdin=-1, **more)
         os.close(read_end)
 
@@ -89,6 +89,24 @@ def test_a_fixed_key_is_warned_about_by_name(box, controlled, web):
     controlled.update_until(rules(box, allowed=[], deny_read=["/etc/hostname"]), url, "403")
     done = controlled.finish()
     assert "denyRead" in done.err
+
+
+def test_an_unknown_key_in_a_line_is_warned_about(box, controlled, web):
+    url = f"http://localhost:{web.port}/"
+    controlled.update_until(rules(box, allowed=[], network={"allowedDomians": []}), url, "403")
+    done = controlled.finish()
+    assert "network.allowedDomians: unknown key, ignored" in done.err and done.err.count("unknown key") == 1, repr(done)
+
+
+def test_an_unknown_key_in_a_line_is_refused_when_strict(box, web):
+    url = f"http://localhost:{web.port}/"
+    box.settings(allowed=["localhost"])
+    made = Controlled(box, more_options=["--strict"])
+    assert made.line() == "ready"
+    made.send(rules(box, allowed=["localhost"], denied=["localhost"], denyRaed=[]))
+    made.update_until(rules(box, allowed=[]), url, "403")
+    done = made.finish()
+    assert "Invalid config on control fd" in done.err and "denyRaed: unknown key" in done.err, repr(done)
 
 
 def test_after_the_end_of_the_channel_the_command_goes_on(box, controlled, web):

@@ -13,8 +13,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define SETTINGS(allowed, deny_read)                                                               \
-    "{\"network\":{\"allowedDomains\":[" allowed "],\"deniedDomains\":[]},"                        \
+#define SETTINGS(allowed, deny_read) "{" SETTINGS_BODY(allowed, deny_read)
+#define SETTINGS_BODY(allowed, deny_read)                                                          \
+    "\"network\":{\"allowedDomains\":[" allowed "],\"deniedDomains\":[]},"                         \
     "\"filesystem\":{\"denyRead\":[" deny_read "],\"allowWrite\":[],\"denyWrite\":[]}}"
 
 static struct {
@@ -149,6 +150,25 @@ static void a_key_that_is_fixed_is_named(void **state)
     assert_said("filesystem.denyRead cannot change while the command runs");
 }
 
+static void an_unknown_key_is_warned_about_as_in_a_file(void **state)
+{
+    say(STR("{\"networt\":{}," SETTINGS_BODY("", "") "\n"));
+    assert_int_equal(seen.applied, 1);
+    char want[120];
+    snprintf(want, sizeof want, "control fd %d: networt: unknown key, ignored",
+             control_fd(control));
+    assert_said(want);
+}
+
+static void an_unknown_key_is_refused_when_strict(void **state)
+{
+    parse.strict = true;
+    say(STR("{\"networt\":{}," SETTINGS_BODY("", "") "\n"));
+    parse.strict = false;
+    assert_int_equal(seen.applied, 0);
+    assert_said("previous config still in force: networt: unknown key");
+}
+
 static void an_endless_line_is_ignored_to_its_end(void **state)
 {
     AUTO_BUF huge = { 0 };
@@ -235,6 +255,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_that_cannot_be_put_in_force_are_said, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_key_that_is_fixed_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_key_is_warned_about_as_in_a_file, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_key_is_refused_when_strict, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_endless_line_is_ignored_to_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_end_keeps_the_last_settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(end_without_a_line_is_an_end, set_up, tear_down),
