@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sodium.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define AT(field) offsetof(struct settings, field)
@@ -209,8 +211,26 @@ static bool has_more(int fd)
     return poll(&p, 1, PIPE_PATIENCE_MS) > 0;
 }
 
-/* Reads at most one byte more than is allowed. Pipes are fine (`--settings <(...)`); a FIFO without a
- * writer reads as empty. */
+/* What stands at the place of a settings file, or NULL for what can be read: a regular file, or a pipe
+ * without a name (`--settings <(...)`). A FIFO or a device could block, and would read as empty. */
+static const char *odd_kind(int fd, const struct stat *st)
+{
+    struct statfs fs;
+    if (S_ISREG(st->st_mode))
+        return NULL;
+    if (S_ISFIFO(st->st_mode))
+        return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC ? NULL : "FIFO";
+    return S_ISDIR(st->st_mode) ? "directory" : S_ISSOCK(st->st_mode) ? "socket" : "device";
+}
+
+static int fail_kind(struct buf *problems, const char *path, const char *kind, struct err *e)
+{
+    AUTO_BUF what = { 0 };
+    buf_addf(&what, "is a %s, not a regular file", kind);
+    return fail_file(problems, path, 0, buf_text(&what), e);
+}
+
+/* Reads at most one byte more than is allowed. */
 static int read_file(int fd, const char *path, struct buf *text, struct buf *problems,
                      struct err *e)
 {
@@ -235,10 +255,39 @@ static bool is_absent(const char *path)
     return lstat(path, &st) < 0 && errno == ENOENT;
 }
 
+/* Why the file could not be opened. */
+static int fail_open(struct buf *problems, const char *path, struct err *e)
+{
+    int os = errno;
+    struct stat st;
+    if (os == ENOENT)
+        return fail_file(problems, path, 0, "does not exist", e);
+    if (os == ENXIO && stat(path, &st) == 0 && odd_kind(-1, &st))
+        return fail_kind(problems, path, odd_kind(-1, &st), e);
+    return fail_file(problems, path, os, "cannot be opened", e);
+}
+
+static int load_file(int fd, const char *path, const struct settings_options *options,
+                     struct settings *out, struct buf *problems, struct err *e)
+{
+    AUTO_BUF text = { 0 }, found = { 0 };
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return fail_file(problems, path, errno, "cannot be looked at", e);
+    if (odd_kind(fd, &st))
+        return fail_kind(problems, path, odd_kind(fd, &st), e);
+    if (read_file(fd, path, &text, problems, e) < 0)
+        return -1;
+    if (settings_parse(buf_str(&text), path, options, out, &found, e) == 0)
+        return 0;
+    buf_addf(problems, "settings file '%s': %s", path, buf_text(&found));
+    return -1;
+}
+
 int settings_load(const char *path, const char *home, const struct settings_options *options,
                   struct settings *out, struct buf *problems, struct err *e)
 {
-    AUTO_BUF name = { 0 }, text = { 0 };
+    AUTO_BUF name = { 0 };
     if (!path && (!home || home[0] != '/')) {
         err_set(e, E_INPUT, 0,
                 "the default settings file cannot be found: no home directory is "
@@ -248,20 +297,15 @@ int settings_load(const char *path, const char *home, const struct settings_opti
     }
     buf_addf(&name, "%s%s%s", path ? path : home, path ? "" : "/", path ? "" : default_file);
     AUTO_FD fd = open(buf_text(&name), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) {
-        int os = errno;
-        if (os == ENOENT && !path && is_absent(buf_text(&name))) {
-            /* Lists of ours would replace the profile's. */
-            bool bare = options && options->profile;
-            return settings_parse(bare ? STR("{}") : str_of(default_text), "built-in defaults",
-                                  options, out, problems, e);
-        }
-        return fail_file(problems, buf_text(&name), os == ENOENT ? 0 : os,
-                         os == ENOENT ? "does not exist" : "cannot be opened", e);
+    if (fd >= 0)
+        return load_file(fd, buf_text(&name), options, out, problems, e);
+    if (errno == ENOENT && !path && is_absent(buf_text(&name))) {
+        /* Lists of ours would replace the profile's. */
+        bool bare = options && options->profile;
+        return settings_parse(bare ? STR("{}") : str_of(default_text), "built-in defaults", options,
+                              out, problems, e);
     }
-    if (read_file(fd, buf_text(&name), &text, problems, e) < 0)
-        return -1;
-    return settings_parse(buf_str(&text), buf_text(&name), options, out, problems, e);
+    return fail_open(problems, buf_text(&name), e);
 }
 
 void settings_fixed_difference(const struct settings *was, const struct settings *now,

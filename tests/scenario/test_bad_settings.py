@@ -1,6 +1,7 @@
 """Contract 3.1 and 3.2: a bad file runs nothing, and says why."""
 
 import json
+import os
 
 import pytest
 
@@ -84,6 +85,27 @@ def test_invalid_utf_8(box, text):
 
 def test_a_nul_in_a_path(box):
     refused(box, json.dumps(changed(**{"filesystem.denyRead": ["/etc/\u0000x"]})))
+
+
+def test_every_problem_names_the_file(box):
+    for text in ["{", "", json.dumps(changed(network=1))]:
+        refused(box, text, f"settings file '{box.settings_file}': ")
+    default = box.write("home/.srt-settings.json", '{\n  "a": 1,}')
+    done = box.run("echo", "ran", settings=False)
+    assert (done.code, done.out) == (1, ""), repr(done)
+    assert f"settings file '{default}': not JSON: line 2, column 10" in done.err, repr(done)
+    assert "default" in done.err.splitlines()[-1]
+
+
+def test_what_is_no_regular_file_is_named_and_never_waited_for(box):
+    box.settings_file.unlink()
+    os.mkfifo(box.settings_file)
+    box.give(box.settings_file)
+    done = box.run("echo", "ran")
+    assert (done.code, done.out) == (1, "") and f"'{box.settings_file}' is a FIFO, not a regular file" in done.err
+    for device in ["/dev/null", "/dev/zero"]:
+        done = box.outer(box.program, "run", "-s", device, "--", "echo", "ran")
+        assert (done.code, done.out) == (1, "") and f"'{device}' is a device, not a regular file" in done.err
 
 
 REQUIRED = ["network", "filesystem", "network.allowedDomains", "network.deniedDomains", "filesystem.denyRead",
