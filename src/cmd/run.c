@@ -67,6 +67,12 @@ static void warn_line(void *ctx, const char *text)
     log_warn("%s", text);
 }
 
+static void say_refused(const char *problems)
+{
+    fprintf(stderr, "Error: %s\n", problems);
+    fprintf(stderr, "Refusing to run with the defaults: that would drop the file's rules.\n");
+}
+
 static int load_settings(struct run *r, struct err *e)
 {
     AUTO_BUF problems = { 0 };
@@ -78,8 +84,7 @@ static int load_settings(struct run *r, struct err *e)
         r->has_settings = true;
         return 0;
     }
-    fprintf(stderr, "Error: %s\n", problems.n ? buf_text(&problems) : e->text);
-    fprintf(stderr, "Refusing to run with the defaults: that would drop the file's rules.\n");
+    say_refused(problems.n ? buf_text(&problems) : e->text);
     return -1;
 }
 
@@ -383,7 +388,12 @@ static int run_planned(struct run *r)
     create_directories(&r->settings);
     list_own_files(r);
     split_search_path(r);
-    if (make_plan(r, &e) < 0 || check_audit_file(r, &e) < 0) {
+    const bool planned = make_plan(r, &e) == 0;
+    if (!planned && e.kind == E_INPUT) { /* a value that only this machine shows to be wrong */
+        err_while(&e, "settings '%s'", r->settings.source);
+        return say_refused(e.text), 1;
+    }
+    if (!planned || check_audit_file(r, &e) < 0) {
         log_error("%s", e.text);
         return err_exit_code(e.kind) == 125 ? 125 : 1;
     }

@@ -132,7 +132,7 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
                 return 0;
     const char *wanted = r->caller_tmpdir ? r->caller_tmpdir : "/tmp/claude";
     if (wanted[0] != '/')
-        return err_set(e, E_INPUT, 0, "the directory for TMPDIR, '%s', is not absolute", wanted);
+        return err_set(e, E_SANDBOX, 0, "the directory for TMPDIR, '%s', is not absolute", wanted);
     struct places found = { 0 };
     struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
     if (places_add(&found, &c, wanted, "built-in TMPDIR", ENTRY_DENY_READ, e) < 0)
@@ -275,7 +275,7 @@ static int plan_layers(struct plan *p, struct err *e)
     for (size_t i = 0; i < p->settings->degraded.count; i++) {
         int layer = layer_find(p->settings->degraded.items[i]);
         if (layer < 0)
-            return err_set(e, E_INPUT, 0, "x.degraded: '%s' is no layer",
+            return err_set(e, E_INPUT, 0, "x.degraded[%zu]: '%s' is no layer", i,
                            p->settings->degraded.items[i]);
         p->accepted[layer] = true;
     }
@@ -283,7 +283,7 @@ static int plan_layers(struct plan *p, struct err *e)
 }
 
 /* Opens that only read are notified where a person may be asked about them, too. */
-static void plan_seccomp(struct plan *p, const struct plan_request *r)
+static int plan_seccomp(struct plan *p, const struct plan_request *r, struct err *e)
 {
     static const struct landlock_wants unix_rights = { .files = LL_RESOLVE_UNIX };
     const struct settings *s = p->settings;
@@ -299,6 +299,7 @@ static void plan_seccomp(struct plan *p, const struct plan_request *r)
         .allow = s->seccomp_allow.count ? s->seccomp_allow.items : NULL,
         .deny = s->seccomp_deny.count ? s->seccomp_deny.items : NULL,
     };
+    return seccomp_choice_check(&p->seccomp, e);
 }
 
 /* A file system that does not answer may stand beside a hidden path, where Landlock would need a rule for
@@ -330,8 +331,8 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     if (plan_ports(p, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
-        marks_compile(p, request, e) < 0 || warden_rules_compile(p, request, e) < 0 ||
-        host_sockets_find(p, e) < 0) {
+        plan_seccomp(p, request, e) < 0 || marks_compile(p, request, e) < 0 ||
+        warden_rules_compile(p, request, e) < 0 || host_sockets_find(p, e) < 0) {
         plan_release(p);
         return -1;
     }
@@ -339,7 +340,6 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     stalled_rest(&p->stalled);
     plan_network(p, request);
     plan_limits(p);
-    plan_seccomp(p, request);
     return 0;
 }
 

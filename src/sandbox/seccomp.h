@@ -38,7 +38,11 @@ struct seccomp_program {
     bool owned;
 };
 
-/* Picks the linked-in program or compiles one. An unknown system call name is E_INPUT. */
+/* Are the names of allow and deny such as can be allowed and denied? Every one that is not is said, as
+ * "x.seccomp.allow[3]: ...", joined by "; ": E_INPUT. */
+int seccomp_choice_check(const struct seccomp_choice *choice, struct err *e);
+
+/* Picks the linked-in program or compiles one. A wrong name is E_INPUT, as seccomp_choice_check says. */
 int seccomp_program_get(const struct seccomp_choice *choice, struct seccomp_program *out,
                         struct err *e);
 void seccomp_program_release(struct seccomp_program *p);

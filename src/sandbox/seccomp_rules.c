@@ -1,5 +1,6 @@
 #include "sandbox/seccomp_rules.h"
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -485,28 +486,11 @@ static void add_limits(struct rules *r)
         (struct scmp_arg_cmp[]){ SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0) });
 }
 
-/* x.seccomp.allow and .deny. The preset is silent about what they name. */
+/* x.seccomp.deny. The preset is silent about what it and x.seccomp.allow name. */
 static int add_own(struct rules *r, struct err *e)
 {
-    for (const char *const *name = r->choice->allow; name && *name; name++) {
-        if (call_number(*name) == __NR_SCMP_ERROR)
-            return err_set(e, E_INPUT, 0, "x.seccomp.allow: no system call is called '%s'", *name);
-        bool judged = is_among(judged_calls, JUDGED_CALLS, *name) ||
-                      str_eq(str_of(*name), STR("open")) || str_eq(str_of(*name), STR("openat")) ||
-                      (r->choice->sends && str_starts(str_of(*name), STR("send")) &&
-                       !str_starts(str_of(*name), STR("sendfile")));
-        if (judged && r->choice->notify)
-            return err_set(e, E_INPUT, 0,
-                           "x.seccomp.allow: '%s' is judged by name and cannot be let through "
-                           "unseen; use filesystem.allowWrite",
-                           *name);
-        if (is_listed(r->choice->deny, *name))
-            return err_set(e, E_INPUT, 0, "x.seccomp: '%s' is both allowed and denied", *name);
-    }
     for (const char *const *name = r->choice->deny; name && *name; name++) {
         int number = call_number(*name);
-        if (number == __NR_SCMP_ERROR)
-            return err_set(e, E_INPUT, 0, "x.seccomp.deny: no system call is called '%s'", *name);
         if (number < 0)
             continue; /* another architecture's */
         int result = seccomp_rule_add(r->filter, SCMP_ACT_ERRNO(EPERM), number, 0);
@@ -514,6 +498,42 @@ static int add_own(struct rules *r, struct err *e)
             return err_set(e, E_SANDBOX, -result, "layer seccomp: deny '%s'", *name);
     }
     return 0;
+}
+
+/* Handed to the warden: silence about it would let it through unseen. */
+static bool is_judged(const struct seccomp_choice *c, const char *name)
+{
+    struct str call = str_of(name);
+    return c->notify &&
+           (is_among(judged_calls, JUDGED_CALLS, name) || str_eq(call, STR("open")) ||
+            str_eq(call, STR("openat")) ||
+            (c->sends && str_starts(call, STR("send")) && !str_starts(call, STR("sendfile"))));
+}
+
+static void add_problem(struct buf *out, const char *list, size_t i, const char *name,
+                        const char *what)
+{
+    buf_addf(out, "%sx.seccomp.%s[%zu]: '%s' %s", out->n ? "; " : "", list, i, name, what);
+}
+
+int seccomp_choice_check(const struct seccomp_choice *c, struct err *e)
+{
+    static const char unknown[] = "is no system call";
+    AUTO_BUF problems = { 0 };
+    for (size_t i = 0; c->allow && c->allow[i]; i++) {
+        if (call_number(c->allow[i]) == __NR_SCMP_ERROR)
+            add_problem(&problems, "allow", i, c->allow[i], unknown);
+        else if (is_judged(c, c->allow[i]))
+            add_problem(&problems, "allow", i, c->allow[i],
+                        "is judged by name and cannot be let through unseen (use "
+                        "filesystem.allowWrite)");
+        else if (is_listed(c->deny, c->allow[i]))
+            add_problem(&problems, "allow", i, c->allow[i], "stands in x.seccomp.deny too");
+    }
+    for (size_t i = 0; c->deny && c->deny[i]; i++)
+        if (call_number(c->deny[i]) == __NR_SCMP_ERROR)
+            add_problem(&problems, "deny", i, c->deny[i], unknown);
+    return problems.n ? err_set(e, E_INPUT, 0, "%s", buf_text(&problems)) : 0;
 }
 
 /* What libseccomp cannot express goes in front of its program: foreign architectures, numbers that
@@ -583,6 +603,8 @@ int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filte
 {
     CHECK(choice->preset >= 0 && choice->preset < SECCOMP_PRESETS);
     struct rules r = { .choice = choice };
+    if (seccomp_choice_check(choice, e) < 0)
+        return -1;
     /* Level 5 has notification; without this, libseccomp would ask the kernel of the build machine. */
     seccomp_api_set(5);
     r.filter = seccomp_init(SCMP_ACT_ALLOW);

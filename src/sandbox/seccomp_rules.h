@@ -19,7 +19,7 @@
 
 enum { SECCOMP_PRESETS = 3 };
 
-/* Compiles `choice` into a program; the caller frees *filter. An unknown name in allow or deny is
+/* Compiles `choice` into a program; the caller frees *filter. A wrong name in allow or deny is
  * E_INPUT. */
 int seccomp_rules_compile(const struct seccomp_choice *choice, struct sock_filter **filter,
                           unsigned short *count, struct err *e);

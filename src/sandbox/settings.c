@@ -280,7 +280,7 @@ static int load_file(int fd, const char *path, const struct settings_options *op
         return -1;
     if (settings_parse(buf_str(&text), path, options, out, &found, e) == 0)
         return 0;
-    buf_addf(problems, "settings file '%s': %s", path, buf_text(&found));
+    buf_addf(problems, "settings '%s': %s", path, buf_text(&found));
     return -1;
 }
 

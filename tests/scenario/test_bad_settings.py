@@ -89,11 +89,11 @@ def test_a_nul_in_a_path(box):
 
 def test_every_problem_names_the_file(box):
     for text in ["{", "", json.dumps(changed(network=1))]:
-        refused(box, text, f"settings file '{box.settings_file}': ")
+        refused(box, text, f"settings '{box.settings_file}': ")
     default = box.write("home/.srt-settings.json", '{\n  "a": 1,}')
     done = box.run("echo", "ran", settings=False)
     assert (done.code, done.out) == (1, ""), repr(done)
-    assert f"settings file '{default}': not JSON: line 2, column 10" in done.err, repr(done)
+    assert f"settings '{default}': not JSON: line 2, column 10" in done.err, repr(done)
     assert "default" in done.err.splitlines()[-1]
 
 
@@ -155,6 +155,18 @@ def test_every_problem_is_said_at_once(box):
 
 def test_the_last_line_says_that_nothing_runs_with_the_defaults(box):
     done = refused(box, json.dumps(changed(network=1)))
+    assert "default" in done.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("key, value, says", [
+    ("x.seccomp.allow", ["read", "write", "nono"], "x.seccomp.allow[2]: 'nono' is no system call"),
+    ("x.seccomp.deny", ["read", "nono"], "x.seccomp.deny[1]: 'nono' is no system call"),
+    ("x.degraded", ["cgroup", "walls"], "x.degraded[1]: 'walls' is no layer"),
+    ("filesystem.denyRead", ["/x", "/**/y"], "filesystem.denyRead[1]: "),
+])
+@pytest.mark.parametrize("options", [(), ("--explain",)], ids=["run", "explain"])
+def test_what_only_this_machine_shows_is_said_like_any_problem(box, key, value, says, options):
+    done = refused(box, json.dumps(changed(**{key: value})), f"settings '{box.settings_file}': {says}", options=options)
     assert "default" in done.err.strip().splitlines()[-1]
 
 

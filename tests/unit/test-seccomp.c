@@ -377,13 +377,11 @@ static void wrong_names_in_the_settings_are_refused(void **state)
         const char *const allow[2], *const deny[2];
         const char *says;
     } cases[] = {
-        { { "no_such_call" },
-          { NULL },
-          "x.seccomp.allow: no system call is called 'no_such_call'" },
-        { { NULL }, { "" }, "x.seccomp.deny: no system call is called ''" },
-        { { "renameat2" }, { NULL }, "x.seccomp.allow: 'renameat2' is judged by name" },
-        { { "openat" }, { NULL }, "x.seccomp.allow: 'openat' is judged by name" },
-        { { "ptrace" }, { "ptrace" }, "x.seccomp: 'ptrace' is both allowed and denied" },
+        { { "no_such_call" }, { NULL }, "x.seccomp.allow[0]: 'no_such_call' is no system call" },
+        { { NULL }, { "" }, "x.seccomp.deny[0]: '' is no system call" },
+        { { "renameat2" }, { NULL }, "x.seccomp.allow[0]: 'renameat2' is judged by name" },
+        { { "openat" }, { NULL }, "x.seccomp.allow[0]: 'openat' is judged by name" },
+        { { "ptrace" }, { "ptrace" }, "x.seccomp.allow[0]: 'ptrace' stands in x.seccomp.deny too" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct seccomp_choice c = usual;
@@ -395,6 +393,21 @@ static void wrong_names_in_the_settings_are_refused(void **state)
         assert_int_equal(e.kind, E_INPUT);
         assert_memory_equal(e.text, cases[i].says, strlen(cases[i].says));
     }
+}
+
+static void every_wrong_name_is_said_with_its_place(void **state)
+{
+    static const char *const allow[] = { "read", "nono", "mkdir", NULL };
+    static const char *const deny[] = { "write", "neither", NULL };
+    struct seccomp_choice c = usual;
+    struct err e;
+    c.allow = allow;
+    c.deny = deny;
+    assert_int_equal(seccomp_choice_check(&c, &e), -1);
+    assert_string_equal(e.text,
+                        "x.seccomp.allow[1]: 'nono' is no system call; x.seccomp.allow[2]: 'mkdir' "
+                        "is judged by name and cannot be let through unseen (use "
+                        "filesystem.allowWrite); x.seccomp.deny[1]: 'neither' is no system call");
 }
 
 static void count_lines(void *ctx, const char *text)
@@ -508,6 +521,7 @@ int main(void)
         cmocka_unit_test(only_harmless_personalities_are_taken),
         cmocka_unit_test(the_settings_may_allow_and_deny_by_name),
         cmocka_unit_test(wrong_names_in_the_settings_are_refused),
+        cmocka_unit_test(every_wrong_name_is_said_with_its_place),
         cmocka_unit_test(a_choice_can_be_described),
         cmocka_unit_test(the_kernel_takes_every_program),
     };

@@ -844,7 +844,7 @@ static void every_problem_of_a_file_is_said_with_its_name(void **state)
         assert_int_equal(write(fd, rows[i].text, n), n);
         close(fd);
         assert_int_equal(settings_load(NULL, dir, NULL, &s, &problems, &e), -1);
-        buf_addf(&want, "settings file '%s': %s", buf_text(&path), rows[i].says);
+        buf_addf(&want, "settings '%s': %s", buf_text(&path), rows[i].says);
         assert_true(str_starts(buf_str(&problems), buf_str(&want)));
     }
     unlink(buf_text(&path));
