@@ -9,7 +9,7 @@
 
 static const char *state_of(const struct plan *p, const struct launch *l, int layer)
 {
-    if (p->disabled_layers[layer] || (layer == LAYER_TRANSPARENT && !p->transparent))
+    if (plan_layer_off(p, (enum layer)layer))
         return "off";
     return l->degraded[layer] ? "degraded" : "on";
 }

@@ -585,12 +585,13 @@ static int judge_layers(struct supervisor *s, struct err *e)
                  "this kernel has no Landlock");
     }
     for (int i = 0; i < LAYERS; i++) {
-        bool off = p->disabled_layers[i] || (i == LAYER_TRANSPARENT && !p->transparent) ||
-                   (i == LAYER_PROXY && s->proxy_failed);
+        const char *off = plan_layer_off(p, (enum layer)i);
+        if (i == LAYER_PROXY && s->proxy_failed)
+            off = "did not start";
         if (p->required[i] && (off || s->launch.degraded[i]))
-            return err_set(e, E_SANDBOX, 0, "layer %s is required and %s%s%s",
-                           layer_name((enum layer)i), off ? "switched off" : "degraded",
-                           off ? "" : ": ", off ? "" : s->launch.degraded_why[i]);
+            return err_set(e, E_SANDBOX, 0, "layer %s is required and %s%s",
+                           layer_name((enum layer)i),
+                           off ? off : "degraded: ", off ? "" : s->launch.degraded_why[i]);
     }
     return 0;
 }

@@ -220,6 +220,23 @@ static void plan_network(struct plan *p, const struct plan_request *r)
     p->netns.literal_count = n;
 }
 
+const char *plan_layer_off(const struct plan *p, enum layer layer)
+{
+    if (p->disabled_layers[layer])
+        return "is off: --disable-layer names it";
+    if (layer != LAYER_TRANSPARENT || p->transparent)
+        return NULL;
+    if (p->settings->transparent == SETTING_OFF)
+        return "is off: x.network.transparent is false; take that out";
+    if (p->settings->egress.http_proxy_port)
+        return "is off: with network.httpProxyPort a proxy of your own takes the connections, and "
+               "it is only found by the proxy variables; take that key out";
+    if (p->network)
+        return "is off, as the proxy is";
+    return "is off: nothing is allowed and nobody can be asked, so there is no network to make "
+           "transparent; put a host into network.allowedDomains";
+}
+
 /* A forward that the deny list forbids is a mistake in the file: better said than a port that is dead. */
 static int check_forwards(const struct settings *s, const char *way,
                           const struct settings_port_forward *all, size_t n, struct err *e)

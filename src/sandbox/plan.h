@@ -116,6 +116,10 @@ void plan_warn(const struct plan_request *request, const char *rule, const char 
 int plan_build(struct plan *p, const struct plan_request *request, struct err *e);
 void plan_release(struct plan *p);
 
+/* Why the plan does without a layer, as the end of a sentence that begins with the layer's name, with what
+ * would change that; NULL when it does not. */
+const char *plan_layer_off(const struct plan *p, enum layer layer);
+
 /* --explain, for people and as one JSON object. */
 void plan_print(const struct plan *p, FILE *out);
 void plan_print_json(const struct plan *p, FILE *out);

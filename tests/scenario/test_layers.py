@@ -46,6 +46,18 @@ def test_a_layer_that_the_settings_switch_off_is_not_active(box):
     assert (done.code, done.out) == (125, "") and "transparent" in done.err
 
 
+@pytest.mark.parametrize("parts, why, cure", [
+    ({}, "nothing is allowed and nobody can be asked", "put a host into network.allowedDomains"),
+    ({"allowed": ["localhost"], "x": {"network": {"transparent": False}}}, "x.network.transparent is false", "take that out"),
+    ({"allowed": ["localhost"], "network": {"httpProxyPort": 9}}, "network.httpProxyPort", "take that key out"),
+], ids=["nothing allowed", "transparent is false", "a proxy of the caller's"])
+def test_a_required_layer_that_the_settings_leave_out_says_why_and_what_helps(box, parts, why, cure):
+    box.settings(**parts)
+    done = box.run("echo", "ran", options=["--require=proxy,transparent"])
+    assert (done.code, done.out) == (125, ""), repr(done)
+    assert "layer transparent is required and is off: " in done.err and why in done.err and cure in done.err, repr(done)
+
+
 @pytest.mark.parametrize("option", ["--require", "--allow-degraded"])
 def test_an_unknown_layer_is_a_usage_error(box, option):
     done = box.run("echo", "ran", options=[f"{option}=walls"])
