@@ -117,6 +117,14 @@ static void check_deny_pattern(struct settings_check *c, const struct settings_e
         check_problem(c, "is a pattern that ends in '/' and so matches nothing");
 }
 
+void entry_is_path(struct settings_check *c, struct settings_entry *entry)
+{
+    if (!entry->literal && path_pattern_is(str_of(entry->path)))
+        check_warn(c, "is taken as a path and not as a pattern; write {\"path\": ..., \"literal\": "
+                      "true} when its name is spelled so");
+    entry->literal = true;
+}
+
 static void entries_read(struct settings_check *c, const struct json *v,
                          const struct settings_row *row)
 {
@@ -130,7 +138,8 @@ static void entries_read(struct settings_check *c, const struct json *v,
         if (entry_read(c, json_at(v, i), &items[n])) {
             if (row->flags & ROW_DENY_LIST)
                 check_deny_pattern(c, &items[n]);
-            items[n].literal |= (row->flags & ROW_PLAIN_PATHS) != 0;
+            if (row->flags & ROW_PLAIN_PATHS)
+                entry_is_path(c, &items[n]);
             n++;
         }
         check_leave(c, was);

@@ -86,6 +86,9 @@ void list_append(struct settings_check *c, struct settings_list *list,
 /* Reads one path entry, a string or {path, literal}; false after a problem. */
 bool entry_read(struct settings_check *c, const struct json *v, struct settings_entry *out);
 
+/* The entry is never a pattern, and a warning says so when it looks like one. */
+void entry_is_path(struct settings_check *c, struct settings_entry *entry);
+
 /* For the `same` of kinds. NULL is the same as NULL only. */
 bool text_same(const char *a, const char *b);
 bool list_same(const void *a, const void *b); /* two struct settings_list */

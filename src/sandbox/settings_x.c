@@ -70,9 +70,10 @@ static bool socket_item(struct settings_check *c, const struct json *v, struct s
     const struct json *flag = NULL;
     *bind = false;
     if (json_kind_of(v) != JSON_IS_OBJECT) {
-        bool good = entry_read(c, v, out);
-        out->literal = true;
-        return good;
+        if (!entry_read(c, v, out))
+            return false;
+        entry_is_path(c, out);
+        return true;
     }
     if (!read_path_and(c, v, "bind", out, &flag))
         return false;

@@ -208,6 +208,28 @@ def test_an_unknown_key_is_warned_about_and_refused_when_strict(box, key):
     refused(box, text, key, options=["--strict"])
 
 
+@pytest.mark.parametrize("key, value, where", [
+    ("network.allowUnixSockets", ["/x", "/run/*.sock"], "network.allowUnixSockets[1]"),
+    ("x.unixSockets", ["/run/[ab].sock"], "x.unixSockets[0]"),
+])
+def test_a_pattern_among_the_unix_sockets_is_warned_about_and_refused_when_strict(box, key, value, where):
+    text = json.dumps(changed(**{key: value}))
+    box.settings(text=text)
+    done = box.run("echo", "ran")
+    assert done.ok() == "ran\n" and f"{where}: is taken as a path and not as a pattern" in done.err, repr(done)
+    refused(box, text, where, options=["--strict"])
+
+
+@pytest.mark.parametrize("key, value", [
+    ("network.allowUnixSockets", [{"path": "/run/*.sock", "literal": True}]),
+    ("x.unixSockets", [{"path": "/run/*.sock", "bind": False}]),
+])
+def test_a_unix_socket_that_is_spelled_like_a_pattern_on_purpose_is_no_warning(box, key, value):
+    box.settings(text=json.dumps(changed(**{key: value})))
+    done = box.run("true", options=["--strict"])
+    assert done.code == 0 and "pattern" not in done.err, repr(done)
+
+
 @pytest.mark.parametrize("key, value", [
     ("network.tlsTerminate", {}), ("credentials", {"envVars": []}), ("x.requestRules", []), ("x.credentials", {}),
     ("x.snapshot", {}), ("x.filesystem.overlay", True),
