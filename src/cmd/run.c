@@ -261,6 +261,7 @@ static int start(struct run *r, struct err *e)
                                  .token = r->token,
                                  .attribution = buf_str(&text),
                                  .tmpdir = r->plan.tmpdir,
+                                 .java_agent_jar = r->plan.java_agent_jar,
                                  .postern = r->self,
                                  .http_port = r->plan.http_port,
                                  .socks_port = r->plan.socks_port,

@@ -342,7 +342,7 @@ int env_build(const struct env_request *r, struct env *out, struct err *e)
     set_host_ports(out, &r->settings->egress);
     set(out, "GIT_CONFIG_PARAMETERS", "'http.proxyAuthMethod=basic'");
     set_git_ssh(out, r->postern);
-    set_java(out, r->settings->java_agent_jar);
+    set_java(out, r->java_agent_jar);
     if (r->debug)
         set(out, "SRT_DEBUG", "true");
     for (size_t i = 0; i < r->settings->env_unset.count; i++)

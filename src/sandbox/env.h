@@ -20,6 +20,7 @@ struct env_request {
     const char *token;              /* 32 hex digits */
     struct str attribution;         /* the command's text, or the embedder's id */
     const char *tmpdir;             /* the plan's TMPDIR, or NULL: the caller's stays as it is */
+    const char *java_agent_jar;     /* the plan's, or NULL */
     const char *postern;            /* absolute path of this program as the command sees it */
     uint16_t http_port, socks_port; /* where the proxy listens; 0 = the ports of netns.h */
     bool debug;                     /* -d: SRT_DEBUG=true */

@@ -237,6 +237,37 @@ const char *plan_layer_off(const struct plan *p, enum layer layer)
            "transparent; put a host into network.allowedDomains";
 }
 
+/* The last mount over a path is what the command sees there. */
+static bool is_covered(const struct plan *p, const char *path)
+{
+    bool covered = false;
+    for (size_t i = 0; i < p->mount_count; i++) {
+        const struct plan_mount *m = &p->mounts[i];
+        if (path_is_beneath(str_of(path), str_of(m->path)))
+            covered = m->kind == MOUNT_HIDE_DIRECTORY || m->kind == MOUNT_HIDE_FILE ||
+                      m->kind == MOUNT_PRIVATE;
+    }
+    return covered;
+}
+
+/* A jar that is not there would keep every Java program from starting. */
+static void plan_java(struct plan *p, const struct plan_request *r)
+{
+    const char *jar = p->settings->java_agent_jar;
+    char real[PATH_MAX];
+    struct stat st;
+    if (!jar)
+        return;
+    if (!stalled_realpath(&p->stalled, jar, real) || stalled_stat(&p->stalled, real, &st) < 0)
+        plan_warn(r, "javaAgentJarPath", jar, "does not exist; JAVA_TOOL_OPTIONS is left alone");
+    else if (!S_ISREG(st.st_mode))
+        plan_warn(r, "javaAgentJarPath", jar, "is no file; JAVA_TOOL_OPTIONS is left alone");
+    else if (is_covered(p, real))
+        plan_warn(r, "javaAgentJarPath", jar, "is hidden inside; JAVA_TOOL_OPTIONS is left alone");
+    else
+        p->java_agent_jar = jar;
+}
+
 /* A forward that the deny list forbids is a mistake in the file: better said than a port that is dead. */
 static int check_forwards(const struct settings *s, const char *way,
                           const struct settings_port_forward *all, size_t n, struct err *e)
@@ -354,6 +385,7 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
         return -1;
     }
     find_dead_siblings(p, request);
+    plan_java(p, request);
     stalled_rest(&p->stalled);
     plan_network(p, request);
     plan_limits(p);

@@ -70,6 +70,9 @@ struct plan {
     size_t socket_count;
     const char **exec_only; /* canonical; NULL-terminated or NULL */
 
+    const char
+        *java_agent_jar; /* javaAgentJarPath, when a file stands there and is not hidden; or NULL */
+
     bool network; /* some host may be reached, or somebody can be asked */
     bool transparent;
     bool resolver;              /* a private resolver answers; with transparent only */

@@ -96,6 +96,18 @@ def test_java_tool_options_only_with_a_jar(box):
     assert seen["JAVA_TOOL_OPTIONS"].endswith(" -Xmx1g")
 
 
+def test_a_jar_that_cannot_be_read_inside_is_warned_about_and_left_out(box):
+    jar = box.write("outside/hidden/agent.jar")
+    cases = [(box.outside / "absent.jar", "does not exist"), (box.outside, "is no file"), (jar, "is hidden inside")]
+    for path, why in cases:
+        box.settings(javaAgentJarPath=str(path), deny_read=[jar.parent])
+        done = box.sh("echo $JAVA_TOOL_OPTIONS", env={"JAVA_TOOL_OPTIONS": "-Xmx1g"})
+        assert done.ok() == "-Xmx1g\n" and f"javaAgentJarPath: '{path}' {why}" in done.err, repr(done)
+    box.settings(javaAgentJarPath=str(jar), deny_read=[box.outside], filesystem={"allowRead": [str(jar)]})
+    done = box.sh("echo $JAVA_TOOL_OPTIONS")
+    assert done.ok() == f"-javaagent:{jar}\n" and "javaAgent" not in done.err, repr(done)
+
+
 def test_the_token_is_new_in_each_run(box):
     assert proxy_of(environment(box))[2] != proxy_of(environment(box))[2]
 

@@ -11,9 +11,12 @@
 #define TOKEN "0123456789abcdef0123456789abcdef"
 
 /* The block of a run; the strings of `caller` are only read. */
+static const char *jar; /* the plan's */
+
 static struct env build(const struct settings *s, const char **caller)
 {
     struct env_request r = { .settings = s,
+                             .java_agent_jar = jar,
                              .caller = (char *const *)caller,
                              .token = TOKEN,
                              .attribution = STR("make test"),
@@ -234,13 +237,17 @@ static void safe_directories_are_numbered_on(void **state)
 
 static void java_options_only_with_a_jar(void **state)
 {
-    struct settings s = { .java_agent_jar = "/opt/agent.jar" };
     const char *caller[] = { "JAVA_TOOL_OPTIONS=-Xmx1g", NULL };
-    struct env env = build(&s, caller);
+    struct env env = build_default(caller);
+    assert_value(&env, "JAVA_TOOL_OPTIONS", "-Xmx1g");
+    env_release(&env);
+    jar = "/opt/agent.jar";
+    env = build_default(caller);
     assert_value(&env, "JAVA_TOOL_OPTIONS", "-javaagent:/opt/agent.jar -Xmx1g");
     env_release(&env);
-    s.java_agent_jar = "/my jars/agent.jar";
-    env = build(&s, (const char *[]){ NULL });
+    jar = "/my jars/agent.jar";
+    env = build_default((const char *[]){ NULL });
+    jar = NULL;
     assert_value(&env, "JAVA_TOOL_OPTIONS", "\"-javaagent:/my jars/agent.jar\"");
     env_release(&env);
 }
