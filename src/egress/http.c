@@ -101,6 +101,16 @@ static void answer_broken(struct client *c, enum answer kind)
         client_finish(c);
 }
 
+/* What cannot be read as a request names no host, but somebody tried. */
+static void refuse_head(struct client *c, bool too_large)
+{
+    c->want.method = EGRESS_HTTP;
+    c->want.port = 0;
+    egress_report_malformed(c->sandbox, &c->want, STR(""),
+                            too_large ? "request head too large" : "malformed request");
+    answer_broken(c, too_large ? ANSWER_HEAD_TOO_LARGE : ANSWER_BAD_REQUEST);
+}
+
 /* requireHostMatch: the Host field must name the host of the target. */
 static bool host_field_matches(const struct client *c, uint16_t default_port)
 {
@@ -141,6 +151,28 @@ static void begin_plain(struct client *c, const struct http1_target *target)
     exchange_begin(c, target->path);
 }
 
+/* The target does not say where to: answered as what is wrong with it, and told like any denial. */
+static void refuse_target(struct client *c, const struct http1_target *target, bool bad_host)
+{
+    c->want.method = target->form == HTTP1_AUTHORITY ? EGRESS_CONNECT : EGRESS_HTTP;
+    c->want.port = target->port;
+    egress_report_malformed(c->sandbox, &c->want, target->host,
+                            bad_host         ? "malformed host"
+                            : target->host.p ? "malformed port"
+                                             : "malformed request target");
+    answer_head(c, bad_host ? ANSWER_NOT_ALLOWED : ANSWER_BAD_REQUEST,
+                bad_host ? "malformed host" : NULL);
+}
+
+/* Host is not used, but one that cannot be read is a sign of somebody who reads it differently. */
+static bool host_field_is_sound(const struct http1_head *head)
+{
+    struct str field = http1_field(head, STR("Host")), host;
+    uint16_t port;
+    struct err e;
+    return !field.p || http1_authority_parse(field, 80, &host, &port, &e) == 0;
+}
+
 static void handle_head(struct client *c)
 {
     const struct http1_head *head = &c->http.head;
@@ -152,19 +184,20 @@ static void handle_head(struct client *c)
         answer_head(c, ANSWER_AUTHENTICATE, NULL);
         return;
     }
-    bool good = http1_target_parse(head->method, head->target, &target, &e) == 0 &&
-                (target.form == HTTP1_AUTHORITY || (target.form == HTTP1_ABSOLUTE && !target.tls));
-    if (!good) {
+    if (http1_target_parse(head->method, head->target, &target, &e) < 0) {
+        refuse_target(c, &target, e.kind == E_DENIED);
+        return;
+    }
+    bool usable = target.form == HTTP1_AUTHORITY || (target.form == HTTP1_ABSOLUTE && !target.tls);
+    if (!usable || !host_field_is_sound(head)) {
         answer_head(c, ANSWER_BAD_REQUEST, NULL);
         return;
     }
-    c->want.port = target.port;
     if (host_parse(target.host, &c->want.host, &e) < 0) {
-        c->want.method = target.form == HTTP1_AUTHORITY ? EGRESS_CONNECT : EGRESS_HTTP;
-        egress_report_malformed(c->sandbox, &c->want, target.host);
-        answer_head(c, ANSWER_NOT_ALLOWED, "malformed host");
+        refuse_target(c, &target, true);
         return;
     }
+    c->want.port = target.port;
     if (target.form == HTTP1_AUTHORITY)
         begin_connect(c);
     else
@@ -186,7 +219,7 @@ static void plain_input(struct client *c)
         int event = http1_feed(&c->http, buf_str(&c->in), &used, &e);
         client_consume(c, used);
         if (event < 0) {
-            answer_broken(c, e.kind == E_BUSY ? ANSWER_HEAD_TOO_LARGE : ANSWER_BAD_REQUEST);
+            refuse_head(c, e.kind == E_BUSY);
             return;
         }
         if (event == HTTP1_HEAD)

@@ -78,8 +78,9 @@ struct want {
 bool egress_report(struct egress_sandbox *s, const struct want *want, bool denied, const char *rule,
                    const char *reason, const char *violation_kind);
 
-/* The same for a host that has no canonical form: `raw` is what the client sent. */
-void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw);
+/* The same for a denial of what is no host and port: `raw` is what the client sent as host. */
+void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw,
+                             const char *reason);
 
 /* Counts bytes that leave (`out`) or come in. False once maxBytesOut is used up. */
 bool egress_count(struct egress_sandbox *s, bool out, size_t n);

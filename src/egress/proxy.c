@@ -231,7 +231,8 @@ bool egress_report(struct egress_sandbox *s, const struct want *want, bool denie
         char authority[300];
         host_authority(&want->host, want->port, 0, authority);
         s->totals.denied++;
-        buf_addf(&line, "deny %s ", violation_kind ? violation_kind : "network-outbound");
+        buf_addf(&line, "deny %s%s", violation_kind ? violation_kind : "network-outbound",
+                 authority[0] ? " " : "");
         clean_text(&line, str_of(authority), REASON_UNITS);
         buf_add(&line, STR(" ("));
         clean_text(&line, str_of(reason), REASON_UNITS);
@@ -251,15 +252,18 @@ bool egress_report(struct egress_sandbox *s, const struct want *want, bool denie
     return s->hooks.event(s->hooks.ctx, &event);
 }
 
-void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw)
+void egress_report_malformed(struct egress_sandbox *s, const struct want *want, struct str raw,
+                             const char *reason)
 {
     struct want shown = *want;
     AUTO_BUF clean = { 0 };
     clean_text(&clean, raw, sizeof shown.host.text);
     size_t n = clean.n < sizeof shown.host.text - 1 ? clean.n : sizeof shown.host.text - 1;
+    while (n < clean.n && n && ((unsigned char)clean.p[n] & 0xc0) == 0x80)
+        n--; /* not in the middle of a character */
     shown.host = (struct host){ 0 };
     memcpy(shown.host.text, buf_text(&clean), n);
-    egress_report(s, &shown, true, NULL, "malformed host", NULL);
+    egress_report(s, &shown, true, NULL, reason, NULL);
 }
 
 bool egress_count(struct egress_sandbox *s, bool out, size_t n)

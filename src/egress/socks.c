@@ -65,7 +65,8 @@ static void handle_request(struct client *c)
         return;
     }
     if (s->port == 0 || host_parse(str_of(s->host), &c->want.host, &e) < 0) {
-        egress_report_malformed(c->sandbox, &c->want, str_of(s->host));
+        egress_report_malformed(c->sandbox, &c->want, str_of(s->host),
+                                s->port ? "malformed host" : "malformed port");
         socks5_reply(SOCKS5_NOT_ALLOWED, &reply);
         say_and_end(c, &reply);
         return;
@@ -111,9 +112,15 @@ static void handle_password(struct client *c)
 
 static void handle_broken(struct client *c)
 {
+    const struct socks5 *s = c->socks;
     AUTO_BUF reply = { 0 };
-    if (c->socks->failure != SOCKS5_SUCCEEDED)
-        socks5_reply(c->socks->failure, &reply);
+    if (s->failure == SOCKS5_NOT_ALLOWED) { /* a name that is none */
+        c->want.method = EGRESS_SOCKS;
+        c->want.port = s->port;
+        egress_report_malformed(c->sandbox, &c->want, str_of(s->host), "malformed host");
+    }
+    if (s->failure != SOCKS5_SUCCEEDED)
+        socks5_reply(s->failure, &reply);
     say_and_end(c, &reply);
 }
 

@@ -43,8 +43,10 @@ struct http1_field {
 struct http1_head {
     int minor;         /* HTTP/1.minor: 0 or 1 */
     struct str method; /* request: a method that llhttp knows */
-    struct str target; /* request: printable ASCII, not empty */
-    int status;        /* response: 100 to 599 */
+    struct str
+        target; /* request: printable ASCII, not empty; with "/..." there is a sound Host, else
+                          there is one at most, judged no further */
+    int status; /* response: 100 to 599 */
     struct str reason; /* response: may be empty */
     const struct http1_field *fields;
     size_t count;

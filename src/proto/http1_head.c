@@ -146,7 +146,9 @@ static int host_check(const struct http1_head *head, struct err *e)
     bool may_lack = head->minor == 0 || str_eq(head->method, STR("CONNECT"));
     if (count > 1 || (count == 0 && !may_lack))
         return err_set(e, E_INPUT, 0, "there must be one Host field");
-    if (count && http1_authority_parse(value, 80, &host, &port, e) != 0)
+    /* Beside another form of target, which says the host itself, Host is the caller's to judge. */
+    if (count && str_starts(head->target, STR("/")) &&
+        http1_authority_parse(value, 80, &host, &port, e) != 0)
         return err_set(e, E_INPUT, 0, "the Host field is malformed");
     return 0;
 }

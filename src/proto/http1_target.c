@@ -16,22 +16,23 @@ static bool is_host(struct str s)
     return s.n > 0;
 }
 
-/* Splits host and port; *port is 0 when none is written. */
+/* Splits host and port; *port is 0 when none is written. False when what stands behind the host is no
+ * port. More than one colon without brackets is no port, but a host that nobody can read. */
 static bool split_port(struct str text, struct str *host, uint16_t *port)
 {
     struct str digits;
     ptrdiff_t close = text.n && text.p[0] == '[' ? str_index(text, ']') : -1;
-    size_t host_n = close >= 0 ? (size_t)close + 1 : text.n;
-    if (close < 0 && str_index(text, ':') >= 0)
-        host_n = (size_t)str_index(text, ':');
-    *host = (struct str){ text.p, host_n };
+    ptrdiff_t colon = close >= 0 ? close + 1 : str_index(text, ':');
+    bool whole = close < 0 ? colon < 0 || colon != str_last_index(text, ':')
+                           : (size_t)colon < text.n && text.p[colon] != ':';
+    *host = (struct str){ text.p, whole ? text.n : (size_t)colon };
     *port = 0;
-    digits = str_skip(text, host_n);
+    digits = str_skip(text, host->n);
     if (digits.n == 0)
         return true;
     uint64_t value;
-    if (digits.p[0] != ':' || digits.n > 6 || !str_to_u64(str_skip(digits, 1), &value) ||
-        digits.p[1] == '0' || value > 65535)
+    if (digits.n > 6 || !str_to_u64(str_skip(digits, 1), &value) || digits.p[1] == '0' ||
+        value > 65535)
         return false;
     *port = (uint16_t)value;
     return true;
@@ -40,11 +41,13 @@ static bool split_port(struct str text, struct str *host, uint16_t *port)
 int http1_authority_parse(struct str text, uint16_t default_port, struct str *host, uint16_t *port,
                           struct err *e)
 {
-    if (!split_port(text, host, port) || !is_host(*host))
-        return err_set(e, E_INPUT, 0, "malformed host or port");
-    if (*port == 0)
+    ptrdiff_t at = str_last_index(text, '@');
+    bool good_port = split_port(str_skip(text, (size_t)(at + 1)), host, port);
+    if (good_port && *port == 0)
         *port = default_port;
-    return 0;
+    if (at >= 0 || !is_host(*host))
+        return err_set(e, E_DENIED, 0, "malformed host");
+    return good_port ? 0 : err_set(e, E_INPUT, 0, "malformed port");
 }
 
 static bool cut_scheme(struct str *target, struct str scheme)
@@ -75,8 +78,6 @@ static int absolute_parse(struct str rest, struct http1_target *out, struct err 
         n++;
     struct str authority = { rest.p, n };
     out->path = str_skip(rest, n);
-    if (str_index(authority, '@') >= 0)
-        return err_set(e, E_INPUT, 0, "the request target holds user information");
     if (!is_path(out->path))
         return err_set(e, E_INPUT, 0, "the path of the request target is malformed");
     return http1_authority_parse(authority, out->tls ? 443 : 80, &out->host, &out->port, e);

@@ -27,12 +27,14 @@ struct http1_target {
     struct str path; /* with query, as spelled; "" in absolute form without a path, "?q" possible */
 };
 
-/* `method` decides which forms may be: CONNECT takes host:port alone, "*" only OPTIONS. Refused, with
- * E_INPUT: user information, fragments, other schemes than http and https, empty or odd ports. */
+/* `method` decides which forms may be: CONNECT takes host:port alone, "*" only OPTIONS. Refused with
+ * E_DENIED: a host that is none, user information; with E_INPUT: fragments, other schemes than http and
+ * https, empty or odd ports. out->host then holds what stands in the host's place, if anything does, to be
+ * shown and for nothing else, and out->port is 0 when there is no port; never user information. */
 int http1_target_parse(struct str method, struct str target, struct http1_target *out,
                        struct err *e);
 
 /* Reads "host", "host:port", "[v6]", "[v6]:port", as in a Host field. *port is `default_port` when
- * none is written. */
+ * none is written. Fails with E_DENIED for the host and E_INPUT for the port, with both filled as above. */
 int http1_authority_parse(struct str text, uint16_t default_port, struct str *host, uint16_t *port,
                           struct err *e);

@@ -89,18 +89,18 @@ static int password_parse(struct socks5 *s, struct err *e)
 }
 
 /* A zone would name a network card of this host; other odd bytes are for those who read names in
- * more than one way. */
+ * more than one way. The text is there to be shown when it is no name; NUL becomes a blank. */
 static bool name_copy(struct socks5 *s)
 {
     size_t n = s->bytes[4];
+    bool good = n > 0;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = s->bytes[REQUEST_HEAD + i];
-        if (c < 0x21 || c > 0x7e || c == '%')
-            return false;
-        s->host[i] = (char)c;
+        good &= c > 0x20 && c < 0x7f && c != '%';
+        s->host[i] = c ? (char)c : ' ';
     }
     s->host[n] = '\0';
-    return n > 0;
+    return good;
 }
 
 static int request_parse(struct socks5 *s, struct err *e)
@@ -108,6 +108,7 @@ static int request_parse(struct socks5 *s, struct err *e)
     const unsigned char *b = s->bytes;
     if (b[0] != 5 || b[2] != 0)
         return refuse(s, SOCKS5_FAILED, "malformed SOCKS request", e);
+    s->port = (uint16_t)(b[s->n - 2] << 8 | b[s->n - 1]);
     switch (b[3]) {
     case ATYP_V4:
         inet_ntop(AF_INET, b + 4, s->host, sizeof s->host);
@@ -123,7 +124,6 @@ static int request_parse(struct socks5 *s, struct err *e)
         return refuse(s, SOCKS5_ADDRESS_NOT_SUPPORTED, "unknown address type", e);
     }
     s->command = b[1];
-    s->port = (uint16_t)(b[s->n - 2] << 8 | b[s->n - 1]);
     s->phase = PHASE_DONE;
     return SOCKS5_REQUEST;
 }

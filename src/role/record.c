@@ -81,7 +81,9 @@ void record_net(struct record *r, const struct net_report *report)
 {
     AUTO_BUF object = { 0 }, b = { 0 }, detail = { 0 };
     bool ignored = report->violation && violations_add(r->violations, str_of(report->violation));
-    buf_addf(&object, strchr(report->host, ':') ? "[%s]:%u" : "%s:%u", report->host, report->port);
+    buf_addf(&object, strchr(report->host, ':') ? "[%s]" : "%s", report->host);
+    if (report->port) /* 0: what the command sent is no port */
+        buf_addf(&object, ":%u", report->port);
     json_write_object(&b);
     json_member_text(&b, "method", report->method);
     if (report->reason)

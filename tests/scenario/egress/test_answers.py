@@ -223,18 +223,84 @@ def test_every_spelling_of_an_address_is_one_host(proxy, server, host):
     assert server.requests[0][0].split("\r\n")[1] == f"Host: 127.0.0.1:{server.port}"
 
 
-MALFORMED = ["a%00.example.com", "user@127.0.0.1", "a_b%2e", "[fe80::1%25eth0]", "exa mple.com"]
+# What stands in the place of a host, and how it is shown (3.3.2 step 1).
+MALFORMED = {
+    "a%00.example.com": "a%00.example.com", "a_b%2e": "a_b%2e", "exa%mple.com": "exa%mple.com",
+    "[fe80::1%25eth0]": "[fe80::1%25eth0]", "[::1": "[::1", "a..example": "a..example", ".example": ".example",
+    "a.example..": "a.example..", "x" * 64 + ".example": "x" * 64 + ".example", "1.2.3.4.5": "1.2.3.4.5",
+    "256.1.1.1": "256.1.1.1", "x." * 128 + "example": ("x." * 128)[:255],
+}
 
 
-@pytest.mark.parametrize("host", MALFORMED)
-def test_malformed_hosts_are_refused(proxy, host):
-    answer = proxy.get(f"http://{host}/", host="x")
-    assert answer.status in (400, 403)
-    answer = ask_connect(proxy, f"{host}:443")
-    assert answer.status in (400, 403)
-    if answer.status == 403:
-        assert answer.phrase == "malformed host"
-        assert proxy.event(method="connect", decision="deny")["reason"] == "malformed host"
+@pytest.mark.parametrize("host, shown", MALFORMED.items())
+def test_a_malformed_host_is_denied_on_every_way(proxy, host, shown):
+    port = ":81" if host != "[::1" else ""
+    for method, answer in [("http", lambda: proxy.get(f"http://{host}{port}/")),
+                           ("connect", lambda: ask_connect(proxy, f"{host}{port}"))]:
+        answer = answer()
+        assert (answer.status, answer["X-Proxy-Error"]) == (403, "blocked-by-allowlist"), answer
+        assert answer.phrase == ("malformed host" if method == "connect" else "Forbidden")
+        assert answer.body == b"Connection blocked by network allowlist"
+        event = proxy.event(method=method, decision="deny", reason="malformed host")
+        assert event["host"] == shown and event["violation"].startswith("deny network-outbound ")
+        assert event["violation"].endswith(" (malformed host)")
+    if len(host) < 256:
+        s, reply = proxy.socks(host, 81)
+        s.close()
+        assert reply == 2
+        event = proxy.event(method="socks", decision="deny", reason="malformed host")
+        assert (event["host"], event["port"]) == (shown, 81)
+
+
+def test_user_information_is_denied_and_never_shown(proxy):
+    for target in ["srt:secret@127.0.0.1", "srt:secret@a.example:80"]:
+        assert proxy.get(f"http://{target}/", host="x").status == 403
+        assert ask_connect(proxy, target).status == 403
+    for method in ["http", "connect"]:
+        assert "a.example" in proxy.event(method=method, host="a.example", reason="malformed host")["violation"]
+    assert "secret" not in str(proxy.frames)
+
+
+@pytest.mark.parametrize("name", [b"a\x00b.example", b"a\x01b.example", b"a b.example", b"a%b.example",
+                                  b"fe80::1%eth0", b"\xff.example", "b\u00fccher.example".encode(), b""])
+def test_a_socks_name_that_is_none_is_denied_and_told(proxy, name):
+    s, reply = proxy.socks(name, 81)
+    s.close()
+    assert reply == 2
+    event = proxy.event(method="socks", decision="deny", reason="malformed host")
+    assert event["port"] == 81 and "\x01" not in event["host"] and "\x00" not in event["host"]
+
+
+@pytest.mark.parametrize("port", ["0", "080", "65536", "8o", ""])
+def test_a_port_that_is_none_is_a_bad_request_and_told(proxy, port):
+    assert proxy.get(f"http://127.0.0.1:{port}/", host="x").status == 400
+    assert ask_connect(proxy, f"127.0.0.1:{port}").status == 400
+    for method in ["http", "connect"]:
+        event = proxy.event(method=method, decision="deny", reason="malformed port")
+        assert event["violation"] == "deny network-outbound 127.0.0.1 (malformed port)"
+
+
+def test_port_0_by_socks_is_denied_and_told(proxy):
+    s, reply = proxy.socks("127.0.0.1", 0)
+    s.close()
+    assert reply == 2 and proxy.event(method="socks", decision="deny", reason="malformed port")
+
+
+@pytest.mark.parametrize("line", ["GET http://exa mple.com/ HTTP/1.1", "CONNECT a\x01b.example:443 HTTP/1.1",
+                                  "CONNECT a\xffb.example:443 HTTP/1.1", "GET http://a.example/ HTTP/3.0"])
+def test_what_is_no_request_line_is_a_bad_request_and_told(proxy, line):
+    with proxy.connect() as s:
+        s.send(f"{line}\r\nHost: x\r\nProxy-Authorization: {basic()}\r\n\r\n")
+        assert s.response().status == 400 and s.rest() == b""
+    event = proxy.event(method="http", decision="deny")
+    assert (event["host"], event["port"]) == ("", 0)
+    assert event["violation"] == "deny network-outbound (malformed request)"
+
+
+def test_a_host_field_that_cannot_be_read_is_a_bad_request(proxy, server):
+    for host in ["a.example, b.example", "a@b.example", "a%b.example", "a.example:x", ""]:
+        assert proxy.get(f"http://127.0.0.1:{server.port}/", host=host or " ").status == 400
+    assert server.requests == []
 
 
 # Addresses (3.3.3)
