@@ -216,21 +216,29 @@ static const char *find_shell(void)
     return "/bin/sh";
 }
 
-static void command_words(const struct run *r, char *shell_argv[4], struct command *c,
+/* The words of the command: those of the command line, or the shell's with what stands behind -c STRING,
+ * which becomes $0, $1 and so on as for sh. `shell_argv` is heap, owned by the caller. */
+static void command_words(const struct run *r, char ***shell_argv, struct command *c,
                           struct buf *text)
 {
+    char *const *words = r->options.command;
+    size_t n = 0;
+    while (words[n])
+        n++;
+    c->argv = r->options.command;
     if (r->options.shell) {
-        shell_argv[0] = (char *)find_shell();
-        shell_argv[1] = (char *)"-c";
-        shell_argv[2] = (char *)r->options.shell;
-        shell_argv[3] = NULL;
-        c->argv = shell_argv;
+        char **argv = *shell_argv = mem_array(n + 4, sizeof *argv);
+        argv[0] = (char *)find_shell();
+        argv[1] = (char *)"-c";
+        argv[2] = (char *)r->options.shell;
+        for (size_t i = 0; i < n; i++)
+            argv[3 + i] = words[i];
+        c->argv = argv;
         buf_add(text, str_of(r->options.shell));
         return;
     }
-    c->argv = r->options.command;
-    for (size_t i = 0; c->argv[i] && text->n < 4096; i++)
-        buf_addf(text, "%s%s", i ? " " : "", c->argv[i]);
+    for (size_t i = 0; i < n && text->n < 4096; i++)
+        buf_addf(text, "%s%s", i ? " " : "", words[i]);
 }
 
 /* `postern run "echo hi"` is one word, as for srt; say what was probably meant. */
@@ -252,10 +260,10 @@ static bool wants_terminal(const struct run *r)
 
 static int start(struct run *r, struct err *e)
 {
-    char *shell_argv[4];
+    AUTO_FREE char **shell_argv = NULL;
     AUTO_BUF text = { 0 };
     struct command command = { .stdio = { -1, -1, -1 } };
-    command_words(r, shell_argv, &command, &text);
+    command_words(r, &shell_argv, &command, &text);
     struct env_request wants = { .settings = &r->settings,
                                  .caller = environ,
                                  .token = r->token,
@@ -272,7 +280,7 @@ static int start(struct run *r, struct err *e)
     command.environment = r->env.items;
     if (r->options.backend == BACKEND_BWRAP)
         return bwrap_execute(&r->plan, command.argv, r->env.items, e);
-    const char *ask = r->options.ask;
+    const char *ask = r->options.ask, *compat = getenv("SRT_COMPAT_EXIT");
     bool ask_named = ask && strcmp(ask, "tty") != 0 && strcmp(ask, "none") != 0;
     bool ask_tty = ask ? strcmp(ask, "tty") == 0 : r->options.ask_fd < 0 && can_ask(r);
     struct supervision s = {
@@ -295,7 +303,7 @@ static int start(struct run *r, struct err *e)
         .ask_socket = ask_named ? ask : NULL,
         .ask_tty = ask_tty,
         .violations = r->options.violations,
-        .compat_exit = getenv("SRT_COMPAT_EXIT") != NULL,
+        .compat_exit = compat && strcmp(compat, "1") == 0,
         .rules_directory = r->rules_directory.n ? r->rules_directory.p : NULL,
     };
     return supervise(&s, e);
@@ -310,10 +318,6 @@ static bool is_open(int fd, int access_mode)
 /* Descriptors named on the command line are checked before anything is built (contract 6). */
 static int check_descriptors(const struct run_options *o)
 {
-    if (o->control_fd >= 0 && !is_open(o->control_fd, O_RDONLY)) {
-        fprintf(stderr, "Error: --control-fd %d is not open for reading\n", o->control_fd);
-        return -1;
-    }
     if (o->ask_fd >= 0 && !is_open(o->ask_fd, O_RDWR)) {
         fprintf(stderr, "Error: --ask-fd %d is not open for reading and writing\n", o->ask_fd);
         return -1;

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "sandbox/control.h"
 #include "sandbox/part.h"
 
 #include <stdio.h>
@@ -66,8 +67,9 @@ static bool take_version(struct run_options *o, struct str value, const char *te
 
 static bool take_control(struct run_options *o, struct str value, const char *text)
 {
-    (void)text;
-    return read_fd(value, &o->control_fd);
+    struct err e;
+    (void)value;
+    return control_parse(text, &o->control_fd, &e) == 0;
 }
 
 static bool take_ask_fd(struct run_options *o, struct str value, const char *text)
@@ -237,10 +239,14 @@ static int bad_value(const struct option_row *row, struct str value, int *exit_s
                      struct err *e)
 {
     const char *name = row->name ? row->name : row->letter;
+    struct violations_target target;
+    int fd;
     if (row->take == take_control) {
         *exit_status = 1; /* contract 1.2: the one usage error with srt's status */
-        return err_set(e, E_INPUT, 0, "--control-fd takes a descriptor number, 3 or higher");
+        return control_parse(value.p, &fd, e);
     }
+    if (row->take == take_violations)
+        return violations_target_parse(value.p, &target, e);
     AUTO_BUF names = { 0 };
     if (row->take == take_profile)
         buf_add(&names, STR(": read-only, workspace or no-network"));
@@ -307,18 +313,21 @@ void run_options_help(void)
 {
     printf(
         "Usage: postern run [OPTIONS] [--] COMMAND [ARGUMENTS]\n"
-        "       postern run [OPTIONS] -c 'SHELL STRING'\n\n"
+        "       postern run [OPTIONS] -c 'SHELL STRING' [ARGUMENTS]\n\n"
         "Runs a command in a sandbox: it reads what the settings leave visible, writes only where\n"
         "they allow, and reaches only the hosts they name.\n\nOptions:\n");
     for (size_t i = 0; i < ROWS; i++) {
         char left[64];
         const char *value = rows[i].value ? rows[i].value : "";
-        snprintf(left, sizeof left, "%s%s%s%s%s", rows[i].letter ? rows[i].letter : "   ",
+        bool may_lack = value[0] == '='; /* only as --name=VALUE */
+        snprintf(left, sizeof left, "%s%s%s%s%s%s%s", rows[i].letter ? rows[i].letter : "   ",
                  rows[i].name && rows[i].letter ? "," : "", rows[i].name ? " " : "",
-                 rows[i].name ? rows[i].name : "", rows[i].value ? " " : "");
-        printf("  %s%s%-*s %s\n", left, value,
-               (int)(42 > strlen(left) + strlen(value) ? 42 - strlen(left) - strlen(value) : 0), "",
-               rows[i].help);
+                 rows[i].name ? rows[i].name : "",
+                 may_lack        ? "["
+                 : rows[i].value ? " "
+                                 : "",
+                 value, may_lack ? "]" : "");
+        printf("  %-42s %s\n", left, rows[i].help);
     }
     printf(
         "\nExit status: the command's own; 128+N when signal N ended it; 126/127 when it cannot "

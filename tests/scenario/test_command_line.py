@@ -110,6 +110,12 @@ def test_c_applies_no_quoting(box):
     assert done.ok() == "<a b>\n<c>\n"
 
 
+@DASHES
+def test_what_stands_behind_c_are_the_words_of_the_shell_line(box, dashes):
+    done = box.run("zero", "a b", "", "*", options=["-c", "printf '<%s>' \"$0\" \"$@\""], dashes=dashes)
+    assert done.ok() == "<zero><a b><><*>"
+
+
 def test_c_takes_bash_from_the_fixed_path(box):
     """A `bash` in a directory of the caller's PATH is not asked (threat T1)."""
     path = box.write("ws/bin/bash", f"#!/bin/sh\necho planted >{box.ws}/marker\n", 0o755)

@@ -1,5 +1,7 @@
 """Contract 1.2: exit status."""
 
+import os
+
 import pytest
 
 
@@ -55,6 +57,22 @@ def test_a_bad_control_fd_is_1(box, options):
     done = box.run("sh", "-c", "echo ran", options=options)
     assert (done.code, done.out) == (1, "")
     assert "control" in done.err
+
+
+@pytest.mark.parametrize("path, flags", [("/", os.O_RDONLY), ("/etc/passwd", os.O_PATH), ("/dev/null", os.O_WRONLY)],
+                         ids=["directory", "a mere path", "write-only"])
+def test_a_control_fd_that_cannot_be_read_is_1_before_anything_runs(box, path, flags):
+    fd = os.open(path, flags)
+    try:
+        done = box.run("sh", "-c", "echo ran; sleep 5", options=["--control-fd", str(fd)], pass_fds=[fd])
+    finally:
+        os.close(fd)
+    assert (done.code, done.out) == (1, "") and f"--control-fd {fd} cannot be read" in done.err, repr(done)
+
+
+def test_a_violations_fd_that_is_not_open_is_said_to_be(box):
+    done = box.run("echo", "ran", options=["--violations=fd:77"])
+    assert (done.code, done.out) == (2, "") and "descriptor 77: Bad file descriptor" in done.err, repr(done)
 
 
 def test_bad_settings_are_1(box):

@@ -77,6 +77,13 @@ def test_srt_compat_exit_brings_the_zero_back(box, name):
     assert box.finish(child).code == 0
 
 
+def test_srt_compat_exit_is_1_or_nothing(box):
+    child = started(box, "python3", "-c", "print('ready', flush=True); import time; time.sleep(60)",
+                    env={"SRT_COMPAT_EXIT": "0"})
+    child.send_signal(signal.SIGTERM)
+    assert box.finish(child).code == 143
+
+
 def test_a_second_term_ends_what_ignores_the_first(box):
     child = started(box, "python3", "-c", "import signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
                                           "print('ready', flush=True); time.sleep(60)")
