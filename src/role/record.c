@@ -19,10 +19,15 @@ void record_start(struct record *r, const struct plan *p, const struct launch *l
 {
     AUTO_BUF b = { 0 }, whole = { 0 };
     struct utsname kernel = { 0 };
+    char plan[65];
+    if (!audit_is_kept(r->audit))
+        return;
     uname(&kernel);
+    plan_sha256(p, plan);
     json_write_object(&b);
     json_member_text(&b, "settings", p->settings->source);
     json_member_text(&b, "settings_sha256", p->settings->sha256);
+    json_member_text(&b, "plan_sha256", plan);
     json_member_text(&b, "version", POSTERN_VERSION);
     json_member_text(&b, "kernel", kernel.release);
     json_member_text(&b, "cwd", p->cwd);

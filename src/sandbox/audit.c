@@ -270,6 +270,11 @@ void audit_tick(struct audit *a)
     fold_end_old(a, now_ms(a), false);
 }
 
+bool audit_is_kept(const struct audit *a)
+{
+    return a->sinks[0].fd >= 0 || a->sinks[1].fd >= 0;
+}
+
 void audit_set_clock(struct audit *a, audit_clock *clock)
 {
     a->clock = clock;

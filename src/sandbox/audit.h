@@ -62,6 +62,9 @@ int audit_open(const char *path, int fd, const char *run_id, struct audit **out,
  * an AUDIT_END everything folded is written. */
 void audit_write(struct audit *a, const struct audit_event *event);
 
+/* False when events are only counted: what is costly to say need not be said. */
+bool audit_is_kept(const struct audit *a);
+
 /* False after the log could not be written: what may only happen on the record must not happen. */
 bool audit_ok(const struct audit *a);
 

@@ -5,6 +5,8 @@
 #include "proto/json_write.h"
 #include "sandbox/landlock.h"
 
+#include <sodium.h>
+
 static const char *const kind_names[] = {
     [MOUNT_WRITE] = "read-write",
     [MOUNT_READ_ONLY] = "read-only",
@@ -200,46 +202,60 @@ static void json_limits(const struct plan *p, struct buf *b)
     json_write_object_end(b);
 }
 
+static void json_plan(const struct plan *p, struct buf *b)
+{
+    json_write_object(b);
+    json_member_text(b, "settings", p->settings->source);
+    json_member_text(b, "cwd", p->cwd);
+    json_member_text(b, "tmpdir", p->tmpdir);
+    json_mounts(p, b);
+    json_rules(p, b);
+    json_member_bool(b, "strictHide", p->settings->strict_hide);
+    json_member_bool(b, "askFiles", p->ask_files);
+    json_write_key(b, STR("landlock"));
+    json_write_object(b);
+    json_member_i64(b, "abi", landlock_abi());
+    json_write_key(b, STR("hidden"));
+    json_write_array(b);
+    for (size_t i = 0; i < p->hidden_count; i++)
+        json_write_text(b, p->hidden[i].path);
+    json_write_array_end(b);
+    json_write_key(b, STR("coveredSockets"));
+    json_write_array(b);
+    for (size_t i = 0; i < p->socket_count; i++)
+        json_write_text(b, p->sockets[i]);
+    json_write_array_end(b);
+    json_write_object_end(b);
+    json_write_key(b, STR("network"));
+    json_write_object(b);
+    json_domains(b, "allowedDomains", &p->settings->egress.allowed);
+    json_domains(b, "deniedDomains", &p->settings->egress.denied);
+    json_member_bool(b, "transparent", p->transparent);
+    json_member_bool(b, "ask", p->netns.redirect_all_literals);
+    json_forwards(b, "portsIn", p->settings->ports_in, p->settings->ports_in_count);
+    json_forwards(b, "portsOut", p->settings->ports_out, p->settings->ports_out_count);
+    json_write_object_end(b);
+    json_write_key(b, STR("seccomp"));
+    json_write_array(b);
+    struct line_sink sink = { .json = b };
+    seccomp_describe(&p->seccomp, print_line, &sink);
+    json_write_array_end(b);
+    json_limits(p, b);
+    json_write_object_end(b);
+}
+
 void plan_print_json(const struct plan *p, FILE *out)
 {
     AUTO_BUF b = { 0 };
-    json_write_object(&b);
-    json_member_text(&b, "settings", p->settings->source);
-    json_member_text(&b, "cwd", p->cwd);
-    json_member_text(&b, "tmpdir", p->tmpdir);
-    json_mounts(p, &b);
-    json_rules(p, &b);
-    json_member_bool(&b, "strictHide", p->settings->strict_hide);
-    json_member_bool(&b, "askFiles", p->ask_files);
-    json_write_key(&b, STR("landlock"));
-    json_write_object(&b);
-    json_member_i64(&b, "abi", landlock_abi());
-    json_write_key(&b, STR("hidden"));
-    json_write_array(&b);
-    for (size_t i = 0; i < p->hidden_count; i++)
-        json_write_text(&b, p->hidden[i].path);
-    json_write_array_end(&b);
-    json_write_key(&b, STR("coveredSockets"));
-    json_write_array(&b);
-    for (size_t i = 0; i < p->socket_count; i++)
-        json_write_text(&b, p->sockets[i]);
-    json_write_array_end(&b);
-    json_write_object_end(&b);
-    json_write_key(&b, STR("network"));
-    json_write_object(&b);
-    json_domains(&b, "allowedDomains", &p->settings->egress.allowed);
-    json_domains(&b, "deniedDomains", &p->settings->egress.denied);
-    json_member_bool(&b, "transparent", p->transparent);
-    json_member_bool(&b, "ask", p->netns.redirect_all_literals);
-    json_forwards(&b, "portsIn", p->settings->ports_in, p->settings->ports_in_count);
-    json_forwards(&b, "portsOut", p->settings->ports_out, p->settings->ports_out_count);
-    json_write_object_end(&b);
-    json_write_key(&b, STR("seccomp"));
-    json_write_array(&b);
-    struct line_sink sink = { .json = &b };
-    seccomp_describe(&p->seccomp, print_line, &sink);
-    json_write_array_end(&b);
-    json_limits(p, &b);
-    json_write_object_end(&b);
+    json_plan(p, &b);
     fprintf(out, "%s\n", buf_text(&b));
+}
+
+void plan_sha256(const struct plan *p, char out[65])
+{
+    AUTO_BUF b = { 0 };
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    json_plan(p, &b);
+    crypto_hash_sha256(hash, (const unsigned char *)b.p, b.n);
+    sodium_bin2hex(out, 65, hash, sizeof hash);
 }

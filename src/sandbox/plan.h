@@ -127,5 +127,8 @@ const char *plan_layer_off(const struct plan *p, enum layer layer);
 void plan_print(const struct plan *p, FILE *out);
 void plan_print_json(const struct plan *p, FILE *out);
 
+/* The SHA-256 of that object, as hex, for the audit log (contract 10.2). */
+void plan_sha256(const struct plan *p, char out[65]);
+
 /* "read-write", "hidden directory" ... for messages. */
 const char *mount_kind_name(enum mount_kind kind);

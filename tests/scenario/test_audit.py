@@ -45,6 +45,12 @@ def test_the_start_names_settings_layers_and_versions(box):
         assert layer in text
 
 
+def test_the_start_has_the_hash_of_the_plan_that_explain_prints(box):
+    _, records = audited(box, "true", deny_read=[box.outside])
+    plan = box.run(options=["--explain=json", "--audit-file", str(box.etc / "audit.jsonl")]).raw_out
+    assert records[0]["plan_sha256"] == hashlib.sha256(plan.rstrip(b"\n")).hexdigest()
+
+
 def test_the_end_has_the_status(box):
     _, records = audited(box, "exit 7")
     assert records[-1]["status"] == 7
