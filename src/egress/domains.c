@@ -241,6 +241,7 @@ int domain_pattern_parse(struct str text, enum domain_list list, struct domain_p
 void domain_pattern_release(struct domain_pattern *p)
 {
     free(p->text);
+    free(p->rule);
     *p = (struct domain_pattern){ 0 };
 }
 

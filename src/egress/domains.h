@@ -62,7 +62,9 @@ void host_authority(const struct host *h, uint16_t port, uint16_t default_port, 
 enum domain_list { DOMAIN_ALLOWED, DOMAIN_DENIED };
 
 struct domain_pattern {
-    char *text;       /* as written in the settings; owned by whoever owns the pattern */
+    char *text; /* as written in the settings; owned by whoever owns the pattern */
+    char *rule; /* where it stands, for logs: "network.deniedDomains[0] (*.example.com)"; owned, or
+                         NULL: domain_pattern_parse does not know */
     struct host host; /* what must match; for "*.example.com" this is "example.com" */
     bool wildcard;    /* "*.host": strict subdomains only, never an IP literal */
     bool any;         /* "*" (only in a deny list) */

@@ -49,11 +49,16 @@ static ptrdiff_t patterns_find(const struct domain_patterns *list, const struct 
     return -1;
 }
 
+static const char *rule_of(const struct domain_pattern *p)
+{
+    return p->rule ? p->rule : p->text;
+}
+
 static struct egress_verdict denied_by(const struct egress_policy *p, ptrdiff_t at)
 {
     const char *given = p->denied_reasons ? p->denied_reasons[at] : NULL;
     return (struct egress_verdict){ EGRESS_DENY, given ? given : "host is on the deny list",
-                                    p->denied.items[at].text };
+                                    rule_of(&p->denied.items[at]) };
 }
 
 struct egress_verdict egress_policy_judge_forward(const struct egress_policy *p, uint16_t outer,
@@ -82,7 +87,7 @@ struct egress_verdict egress_policy_judge(const struct egress_policy *p, const s
         return denied_by(p, at);
     at = patterns_find(&p->allowed, h, port);
     if (at >= 0)
-        return (struct egress_verdict){ EGRESS_ALLOW, NULL, p->allowed.items[at].text };
+        return (struct egress_verdict){ EGRESS_ALLOW, NULL, rule_of(&p->allowed.items[at]) };
     if (!p->strict_allowlist && can_ask)
         return (struct egress_verdict){ EGRESS_ASK, NULL, NULL };
     return (struct egress_verdict){ EGRESS_DENY, not_listed, NULL };

@@ -60,7 +60,7 @@ struct egress_verdict {
     enum egress_decision decision;
     /* For a denial, what the client is told; borrowed from the policy or static. */
     const char *reason;
-    const char *rule; /* the entry that decided, as written, or NULL */
+    const char *rule; /* the entry that decided (its `rule`, else as written), or NULL; borrowed */
 };
 
 /* Contract 3.3.2, steps 3 to 8. EGRESS_ASK only when `can_ask`. */

@@ -277,9 +277,8 @@ static int check_forwards(const struct settings *s, const char *way,
             egress_policy_judge_forward(&s->egress, all[i].outer, all[i].inner);
         if (verdict.decision == EGRESS_DENY)
             return err_set(e, E_INPUT, 0,
-                           "x.network.ports.%s[%zu]: forbidden by the entry '%s' of "
-                           "network.deniedDomains; take one of the two out",
-                           way, i, verdict.rule);
+                           "x.network.ports.%s[%zu]: forbidden by %s; take one of the two out", way,
+                           i, verdict.rule);
     }
     return 0;
 }

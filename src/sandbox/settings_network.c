@@ -20,10 +20,15 @@ static void domains_add(struct settings_check *c, const struct json *v, enum dom
         struct err e;
         size_t was = check_enter_index(c, i);
         if (check_string(c, json_at(v, i), &text)) {
-            if (domain_pattern_parse(text, kind, &list->items[list->count], &e) == 0)
+            struct domain_pattern *item = &list->items[list->count];
+            AUTO_BUF rule = { 0 };
+            if (domain_pattern_parse(text, kind, item, &e) == 0) {
+                buf_addf(&rule, "%s (%s)", buf_text(&c->path), item->text);
+                item->rule = buf_take(&rule);
                 list->count++;
-            else
+            } else {
                 check_problem(c, "%s", e.text);
+            }
         }
         check_leave(c, was);
     }

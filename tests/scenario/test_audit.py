@@ -63,6 +63,13 @@ def test_a_refused_connection(box):
     assert "hush" not in json.dumps(records)
 
 
+def test_the_entry_that_decided_is_named_with_its_place(box, web):
+    script = f"curl -s --noproxy '' http://localhost:{web.port}/ http://b.example/ >/dev/null"
+    _, records = audited(box, script, allowed=["a.example", "localhost"], denied=["a.example", "x.example", "*.c.example:80", "b.example"])
+    rules = [(r["decision"], r["rule"]) for r in records if r["kind"] == "net"]
+    assert rules == [("allow", "network.allowedDomains[1] (localhost)"), ("deny", "network.deniedDomains[3] (b.example)")]
+
+
 def test_an_allowed_connection(box, web):
     _, records = audited(box, f"curl -s --noproxy '' http://localhost:{web.port}/", allowed=["localhost"])
     assert [r["object"] for r in records if r["kind"] in ("net", "request") and r["decision"] == "allow"][:1] == \

@@ -71,7 +71,7 @@ def test_the_reason_of_the_deny_list_is_the_phrase_and_has_no_odd_bytes():
     with Proxy(config) as proxy:
         answer = ask_connect(proxy, "bad.example.com:443")
         assert (answer.status, answer.phrase) == (403, "nicht? b now")
-        assert proxy.event(method="connect")["rule"] == "bad.example.com"
+        assert proxy.event(method="connect")["rule"] == "network.deniedDomains[0] (bad.example.com)"
 
 
 def test_a_bad_request_is_400_and_closes(proxy):
