@@ -213,13 +213,14 @@ void try_capabilities(struct layers *l)
 
 static void say_placement(struct layers *l, const struct cgroup *c)
 {
-    AUTO_BUF text = { 0 };
+    AUTO_BUF text = { 0 }, can = { 0 };
     for (int i = 0; i < CGROUP_PLACES && c->dirs[i]; i++) {
         const char *slash = strrchr(c->dirs[i], '/');
         buf_addf(&text, "%s%.*s", i ? ", " : "", (int)(slash - c->dirs[i]), c->dirs[i]);
     }
-    buf_addf(&text, " (%s%s%s%s)", c->v2 ? "kill" : "", c->memory ? " memory" : "",
+    buf_addf(&can, "%s%s%s%s", c->v2 ? " kill" : "", c->memory ? " memory" : "",
              c->pids ? " pids" : "", c->cpu ? " cpu" : "");
+    buf_addf(&text, " (%s)", can.n ? can.p + 1 : "");
     snprintf(l->placement, sizeof l->placement, "%s", buf_text(&text));
 }
 
