@@ -27,6 +27,8 @@ struct pty {
     bool mid_line;    /* the last byte of `in` was no newline */
     bool out_gone;    /* what is printed is dropped */
     bool hang_up_due; /* to be said once */
+    bool quoted;      /* the next byte of `in` is text, whatever it is */
+    unsigned interrupts;
 };
 
 /* In the background tcsetattr and read would stop us. */
@@ -153,6 +155,36 @@ static void end_input(struct pty *p)
     p->end_due = !p->is_terminal;
 }
 
+/* As the inner terminal will read it; a queue in front of a command that reads nothing must not keep
+ * the person's wish to end it from us. */
+static void count_interrupts(struct pty *p, struct str typed)
+{
+    struct termios modes;
+    const bool known = tcgetattr(p->master, &modes) == 0;
+    if (!known || !(modes.c_lflag & ISIG) || !(modes.c_lflag & ICANON)) {
+        p->quoted = false;
+        return;
+    }
+    const cc_t interrupt = modes.c_cc[VINTR], quote = modes.c_cc[VLNEXT];
+    for (size_t i = 0; i < typed.n; i++) {
+        const cc_t byte = (cc_t)typed.p[i];
+        if (p->quoted || byte == _POSIX_VDISABLE) {
+            p->quoted = false;
+            continue;
+        }
+        p->interrupts += byte == interrupt;
+        p->quoted = byte == quote && byte != interrupt && (modes.c_lflag & IEXTEN);
+    }
+}
+
+unsigned pty_interrupts(struct pty *p, pid_t *group)
+{
+    unsigned counted = p->interrupts;
+    p->interrupts = 0;
+    *group = counted ? tcgetpgrp(p->master) : -1;
+    return counted;
+}
+
 static void read_in(struct pty *p, int fd)
 {
     size_t room;
@@ -160,6 +192,7 @@ static void read_in(struct pty *p, int fd)
     ssize_t got = read(fd, at, room);
     if (got > 0) {
         p->mid_line = at[got - 1] != '\n';
+        count_interrupts(p, (struct str){ at, (size_t)got });
         bufq_filled(&p->typed, (size_t)got);
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         end_input(p);

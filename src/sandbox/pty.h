@@ -16,6 +16,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct pty;
 
@@ -39,6 +40,12 @@ enum pty_state {
     PTY_DONE     /* the master has ended and everything is written out */
 };
 enum pty_state pty_ready(struct pty *p, const struct pollfd polls[PTY_POLLS]);
+
+/* How often the interrupt character was typed since the last call, counted only where the inner terminal
+ * would make a signal of it and takes whole lines: whoever reads single keys (an editor, a shell at its
+ * prompt) has his own use for it. *group is the process group that has the inner terminal, as a pid of
+ * the host. */
+unsigned pty_interrupts(struct pty *p, pid_t *group);
 
 /* After the command's end, when no process has the other side any more: true once nothing is left to
  * be written. Keep polling until then (or until a deadline of the caller's, for a stuck terminal). */

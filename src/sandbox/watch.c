@@ -251,3 +251,14 @@ bool watch_describe(struct watch *w, pid_t pid_outside, int64_t now_ms, struct w
     describe(w, pid_outside, out);
     return out->pid != 0;
 }
+
+bool watch_is_first(const struct watch *w, pid_t pid_outside)
+{
+    AUTO_BUF status = { 0 };
+    char path[PATH_ROOM];
+    if (pid_outside <= 0)
+        return false;
+    path_in(w, pid_outside, path, "status");
+    read_whole(path, 16384, &status);
+    return status_number(buf_str(&status), STR("PPid")) == w->init;
+}

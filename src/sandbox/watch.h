@@ -44,3 +44,6 @@ bool watch_port_owner(struct watch *w, uint16_t port, int64_t now_ms, struct wat
 
 /* The same texts for a process inside whose pid on the host is known. */
 bool watch_describe(struct watch *w, pid_t pid_outside, int64_t now_ms, struct watch_process *out);
+
+/* True when init itself has started the process with that pid on the host. */
+bool watch_is_first(const struct watch *w, pid_t pid_outside);

@@ -147,6 +147,70 @@ def test_control_c_interrupts_the_command_and_not_us(terminal):
     assert shown.wait() == 5
 
 
+STUBBORN = ("import os, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "print('ready', flush=True)\ntime.sleep(60)")
+
+
+def test_a_second_control_c_ends_what_ignores_the_first(terminal):
+    shown = terminal("python3", "-c", STUBBORN)
+    shown.expect("ready")
+    shown.type("\x03")
+    shown.expect("^C")
+    shown.type("\x03")
+    assert shown.wait() == 130
+    assert shown.modes() == shown.before
+
+
+def test_control_c_and_a_signal_are_two(terminal):
+    shown = terminal("python3", "-c", "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + STUBBORN)
+    shown.expect("ready")
+    shown.type("\x03")
+    shown.expect("^C")
+    shown.child.send_signal(signal.SIGTERM)
+    assert shown.wait() == 143
+
+
+def test_control_c_in_a_program_that_reads_keys_ends_nothing(terminal):
+    script = ("import os, tty\ntty.setraw(0)\nos.write(1, b'ready')\nseen = b''\n"
+              "while len(seen) < 4: seen += os.read(0, 10)\nos.write(1, repr(seen).encode())")
+    shown = terminal("python3", "-c", script)
+    shown.expect("ready")
+    shown.type("\x03\x03\x03\x03")
+    shown.expect(r"b'\x03\x03\x03\x03'")
+    assert shown.wait() == 0
+
+
+def test_control_c_at_a_prompt_or_to_a_job_leaves_the_shell(terminal):
+    """The shell reads keys at its prompt, and its job is a group of its own."""
+    shown = terminal("bash", "--norc", "--noprofile", "-i", env={"PS1": "ready> "})
+    shown.expect("ready> ")
+    shown.type("\x03\x03\x03")
+    shown.expect("ready> ")
+    shown.type("sh -c 'trap \"echo caught\" INT; echo under way; while :; do sleep 0.05; done'\n")
+    shown.expect("under way\n")
+    for _ in range(3):
+        shown.type("\x03")
+        shown.expect("caught")
+    shown.type("\x1c")
+    shown.expect("Quit")
+    shown.type("exit 9\n")
+    assert shown.wait() == 9
+
+
+@pytest.mark.parametrize("compat", [{}, {"SRT_COMPAT_EXIT": "1"}])
+def test_interrupts_that_the_terminal_answers_end_the_sandbox_alone(terminal, compat):
+    """A hostile command makes the terminal "type" for it: that is a way to end itself, and no other."""
+    script = ("import signal, sys, termios, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+              "modes = termios.tcgetattr(0)\nmodes[6][termios.VINTR] = b'R'\n"
+              "termios.tcsetattr(0, termios.TCSANOW, modes)\nsys.stdout.write('\\033[6n\\033[6n')\n"
+              "sys.stdout.flush()\ntime.sleep(60)")
+    shown = terminal("python3", "-c", script, env=compat)
+    shown.expect("\033[6n\033[6n")
+    shown.type("\033[1;1R\033[1;1R")
+    assert shown.wait() == (0 if compat else 130)
+    assert shown.modes() == shown.before
+
+
 def test_control_backslash_quits(terminal):
     shown = terminal("sh", "-c", "trap 'echo quit; exit 8' QUIT; echo ready; while :; do sleep 0.05; done")
     shown.expect("ready")

@@ -271,6 +271,59 @@ static void a_terminal_that_is_gone_is_said_once_and_output_dropped(void **state
     assert_int_equal(hang_ups, 1);
 }
 
+static void set_inner(tcflag_t on, tcflag_t off)
+{
+    struct termios modes;
+    modes_of(command, &modes);
+    modes.c_lflag = (modes.c_lflag | on) & ~off;
+    assert_int_equal(tcsetattr(command, TCSANOW, &modes), 0);
+}
+
+static void an_interrupt_is_counted_where_the_inner_terminal_makes_a_signal_of_it(void **state)
+{
+    static const struct {
+        const char *typed;
+        unsigned counted;
+        tcflag_t off;
+        cc_t interrupt;
+    } cases[] = {
+        { "a\x03", 1, 0, 3 },
+        { "\x03\x03", 2, 0, 3 },
+        { "\x16\x03", 0, 0, 3 },           /* quoted: it is text */
+        { "\x16\x16\x03", 1, 0, 3 },       /* a quoted quote */
+        { "\x16\x03", 1, IEXTEN, 3 },      /* nothing is quoted here */
+        { "\x03", 0, ISIG, 3 },            /* an editor */
+        { "\x03", 0, ICANON, 3 },          /* a shell's own line editing */
+        { "\x03q", 1, 0, 'q' },            /* another key is the interrupt */
+        { "\x03", 0, 0, _POSIX_VDISABLE }, /* none is */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct termios modes;
+        pid_t group;
+        set_inner(ISIG | ICANON | IEXTEN, cases[i].off);
+        modes_of(command, &modes);
+        modes.c_cc[VINTR] = cases[i].interrupt;
+        assert_int_equal(tcsetattr(command, TCSAFLUSH, &modes), 0);
+        put(person, cases[i].typed, strlen(cases[i].typed));
+        turn();
+        assert_int_equal(pty_interrupts(relay, &group), cases[i].counted);
+        assert_int_equal(pty_interrupts(relay, &group), 0);
+    }
+}
+
+static void a_zero_byte_is_no_interrupt_where_there_is_none(void **state)
+{
+    struct termios modes;
+    pid_t group;
+    set_inner(ISIG | ICANON, 0);
+    modes_of(command, &modes);
+    modes.c_cc[VINTR] = _POSIX_VDISABLE;
+    assert_int_equal(tcsetattr(command, TCSANOW, &modes), 0);
+    put(person, "\0\0", 2);
+    turn();
+    assert_int_equal(pty_interrupts(relay, &group), 0);
+}
+
 static void start_with_pipe(int ends[2])
 {
     int master;
@@ -324,6 +377,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_terminal_that_is_gone_is_said_once_and_output_dropped,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            an_interrupt_is_counted_where_the_inner_terminal_makes_a_signal_of_it, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(a_zero_byte_is_no_interrupt_where_there_is_none, set_up,
+                                        tear_down),
         cmocka_unit_test(the_end_of_a_pipe_is_the_end_of_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

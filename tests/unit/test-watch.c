@@ -99,6 +99,21 @@ static void the_owner_of_a_port_is_found(void **state)
     assert_true(str_starts(str_of(who.tree), STR("sh (")));
 }
 
+static void a_child_of_init_is_first_and_nobody_else(void **state)
+{
+    static const char *const argv[] = { "/bin/sh", "-c", "kill -STOP $$", NULL };
+    struct client c = start_client(argv);
+    struct watch w, other;
+    watch_init(&w, getpid());
+    watch_init(&other, getppid());
+    bool mine = watch_is_first(&w, c.pid), theirs = watch_is_first(&other, c.pid);
+    stop_client(&c);
+    assert_true(mine);
+    assert_false(theirs);
+    assert_false(watch_is_first(&w, c.pid)); /* it has ended */
+    assert_false(watch_is_first(&w, -1));
+}
+
 static void a_process_of_somebody_else_is_not_named(void **state)
 {
     static const char *const argv[] = { "/bin/sh", "-c", "kill -STOP $$", NULL };
@@ -207,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_owner_of_a_port_is_found),
+        cmocka_unit_test(a_child_of_init_is_first_and_nobody_else),
         cmocka_unit_test(a_process_of_somebody_else_is_not_named),
         cmocka_unit_test(hostile_arguments_are_cleaned_and_cut),
         cmocka_unit_test(what_cannot_be_found_is_unknown),
