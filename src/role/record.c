@@ -123,15 +123,38 @@ void record_degraded(struct record *r, enum layer layer, const char *why, bool a
         log_debug("layer %s is degraded: %s", layer_name(layer), why);
 }
 
-void record_limit(struct record *r, const char *limit, uint64_t times)
+void record_limit(struct record *r, enum limit limit, uint64_t times, const char *what)
 {
-    AUTO_BUF detail = { 0 };
-    buf_addf(&detail, "\"times\":%llu", (unsigned long long)times);
+    static const struct {
+        const char *name, *layer;
+    } rows[LIMITS] = {
+        [LIMIT_MEMORY] = { "memory", "cgroup" },
+        [LIMIT_PIDS] = { "pids", "cgroup" },
+        [LIMIT_WALL] = { "wall", "rlimit" },
+        [LIMIT_CPU] = { "cpu", "rlimit" },
+        [LIMIT_FILE_SIZE] = { "fileSize", "rlimit" },
+        [LIMIT_OPEN_FILES] = { "openFiles", "rlimit" },
+        [LIMIT_DISK_QUOTA] = { "diskQuota", "seccomp" },
+    };
+    const struct str name = str_of(rows[limit].name);
+    const unsigned bit = 1u << limit;
+    AUTO_BUF detail = { 0 }, line = { 0 };
+    json_write_object(&detail);
+    json_member_u64(&detail, "times", times);
+    json_member_text(&detail, "what", what);
+    json_write_object_end(&detail);
+    violation_line(&line, "limit", name, str_of(what));
+    if (!(r->limits_said & bit) && violations_add(r->violations, buf_str(&line)))
+        r->limits_ignored |= bit;
+    r->limits_said |= bit;
+    AUTO_BUF members = { 0 };
+    buf_add(&members, (struct str){ detail.p + 1, detail.n - 2 });
     struct audit_event event = { .kind = AUDIT_LIMIT,
                                  .denied = true,
-                                 .layer = strcmp(limit, "wall") == 0 ? "rlimit" : "cgroup",
-                                 .object = str_of(limit),
-                                 .detail_json = buf_text(&detail) };
+                                 .layer = rows[limit].layer,
+                                 .object = name,
+                                 .ignored = r->limits_ignored & bit,
+                                 .detail_json = buf_text(&members) };
     audit_write(r->audit, &event);
 }
 

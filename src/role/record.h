@@ -17,6 +17,19 @@ struct record {
     struct audit *audit;
     struct violations *violations;
     uint64_t bytes_out, bytes_in, connections; /* from the proxy's totals */
+    unsigned limits_said, limits_ignored;      /* one bit for each enum limit */
+};
+
+/* The keys of x.limits that a run can hit and we can know of. */
+enum limit {
+    LIMIT_MEMORY,
+    LIMIT_PIDS,
+    LIMIT_WALL,
+    LIMIT_CPU,
+    LIMIT_FILE_SIZE,
+    LIMIT_OPEN_FILES,
+    LIMIT_DISK_QUOTA,
+    LIMITS
 };
 
 /* What a "net" frame of the proxy says (sandbox/channel.h). */
@@ -41,8 +54,8 @@ void record_net(struct record *r, const struct net_report *report);
 /* A layer that is weaker than the plan wants; also one warning on stderr when `aloud`. */
 void record_degraded(struct record *r, enum layer layer, const char *why, bool aloud);
 
-/* A limit that was hit: "memory", "pids", "wall". */
-void record_limit(struct record *r, const char *limit, uint64_t times);
+/* A limit that was hit; `what` came of it is for people. One violation line for each limit. */
+void record_limit(struct record *r, enum limit limit, uint64_t times, const char *what);
 
 /* A hidden file that the host replaced or made and init covered. */
 void record_covered(struct record *r, struct str path);

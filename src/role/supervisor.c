@@ -9,8 +9,10 @@
 #include "role/asking.h"
 #include "role/frame.h"
 #include "role/granting.h"
+#include "role/overrun.h"
 #include "role/record.h"
 #include "role/steering.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/egress_process.h"
 #include "sandbox/env.h"
 #include "sandbox/landlock.h"
@@ -55,7 +57,7 @@ struct supervisor {
     int last_signal;
     bool killed_by_signal;
     int64_t wall_at, wall_kill_at; /* 0 = none */
-    bool wall_hit;
+    bool wall_hit, disk_hit;
     bool has_pages; /* see pages.h */
 };
 
@@ -300,12 +302,21 @@ static void take_wish(struct supervisor *s, struct wish *wish, int process)
     granting_take(s->granting, wish, process, now_ms());
 }
 
-/* Reports and wishes of the warden, told apart by their size. */
+static void take_excess(struct supervisor *s, const struct warden_excess *excess)
+{
+    if (!s->disk_hit)
+        overrun_of_quota(&s->record, excess);
+    s->disk_hit = true;
+    kill_everything(s);
+}
+
+/* Reports, wishes and the end of the warden's patience, told apart by their size. */
 static void read_reports(struct supervisor *s)
 {
     union {
         struct warden_report report;
         struct wish wish;
+        struct warden_excess excess;
     } m;
     for (int i = 0; i < 256; i++) { /* the rest waits for the next turn of the loop */
         int fd;
@@ -318,8 +329,10 @@ static void read_reports(struct supervisor *s)
             take_wish(s, &m.wish, fd_take(&fd));
         else if (n == (ssize_t)sizeof m.report)
             take_report(s, &m.report);
+        else if (n == (ssize_t)sizeof m.excess)
+            take_excess(s, &m.excess);
         fd_drop(&fd);
-        if (n != (ssize_t)sizeof m.report && n != (ssize_t)sizeof m.wish)
+        if (n < 0)
             return;
     }
 }
@@ -350,7 +363,7 @@ static void run_timers(struct supervisor *s, int64_t now)
         s->wall_kill_at = s->wall_at = 0;
     } else if (s->wall_at && now >= s->wall_at && !s->wall_hit) {
         s->wall_hit = true;
-        record_limit(&s->record, "wall", 1);
+        record_limit(&s->record, LIMIT_WALL, 1, "the command has had its time");
         send_signal(s, SIGTERM);
         s->wall_kill_at = now + WALL_GRACE_MS;
     }
@@ -486,6 +499,8 @@ static int exit_status(const struct supervisor *s)
         return err_exit_code(E_SANDBOX);
     if (s->wall_hit)
         return 124;
+    if (s->disk_hit)
+        return 137;
     if (s->killed_by_signal || (!s->ended && by_signal))
         status = 128 + s->last_signal;
     else if (!s->ended)
@@ -493,14 +508,6 @@ static int exit_status(const struct supervisor *s)
     if (by_signal && s->asked->compat_exit && status == 128 + s->last_signal)
         return 0;
     return status;
-}
-
-static void record_limits(struct supervisor *s, const struct cgroup_usage *usage)
-{
-    if (usage->oom_kills)
-        record_limit(&s->record, "memory", usage->oom_kills);
-    if (usage->pids_refused)
-        record_limit(&s->record, "pids", usage->pids_refused);
 }
 
 /* What the command said it could not do: not found, not executable, or a layer that could not be
@@ -544,7 +551,7 @@ static int finish(struct supervisor *s, struct err *e)
     int result = explain_failure(s, &status, e);
     struct cgroup_usage usage = { 0 };
     cgroup_usage(&s->launch.cgroup, &usage);
-    record_limits(s, &usage);
+    overrun_of_groups(&s->record, &usage);
     launch_end(&s->launch);
     record_end(&s->record, status, &s->usage, usage.memory_peak);
     if (s->pty)
@@ -629,6 +636,11 @@ static void record_layers(struct supervisor *s)
             record_degraded(&s->record, (enum layer)i, s->launch.degraded_why[i],
                             p->accepted[i] || aloud);
     }
+    if (l->disk_quota) /* contract 4.1: polling is said aloud */
+        log_warn(
+            "x.limits.diskQuota: what is added is looked at %d times a second; what is written "
+            "between two looks can be more",
+            1000 / DISK_QUOTA_TICK_MS);
 }
 
 /* The command has its own copies of the caller's pipes; ours would keep them open when it closes them. */

@@ -110,6 +110,8 @@ int bwrap_execute(struct plan *p, char *const *command, char *const *environment
     enum { FIRST = 100 };
     if (p->has_ports)
         return err_set(e, E_INPUT, 0, "backend bwrap: x.network.ports needs the native backend");
+    if (p->settings->limits.disk_quota)
+        return err_set(e, E_INPUT, 0, "backend bwrap: x.limits.diskQuota needs the native backend");
     if (p->settings->strict_hide)
         return err_set(e, E_INPUT, 0,
                        "backend bwrap: x.filesystem.strictHide needs the native backend");

@@ -119,6 +119,8 @@ void plan_print(const struct plan *p, FILE *out)
         fprintf(out, "  %-12s 75 %% of what is free at start\n", "memory");
     print_bytes(out, "pids", p->limits.pids);
     print_bytes(out, "cpu %", p->limits.cpu_percent);
+    if (p->settings->limits.disk_quota)
+        print_bytes(out, "diskQuota", p->settings->limits.disk_quota);
 }
 
 static void json_mounts(const struct plan *p, struct buf *b)
@@ -199,6 +201,8 @@ static void json_limits(const struct plan *p, struct buf *b)
     json_member_u64(b, "pids", p->limits.pids);
     if (p->limits.cpu_percent != UINT64_MAX)
         json_member_u64(b, "cpuPercent", p->limits.cpu_percent);
+    if (p->settings->limits.disk_quota)
+        json_member_u64(b, "diskQuota", p->settings->limits.disk_quota);
     json_write_object_end(b);
 }
 

@@ -1,6 +1,7 @@
 #include "sandbox/fileops.h"
 
 #include "base/fd.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/tracee.h"
 #include "sandbox/verdict.h"
 
@@ -139,6 +140,8 @@ int fileop_link(struct request *q, int old_dirfd, uint64_t old_path, int new_dir
         return EEXIST;
     if ((os = judge_new(q, &d)) != 0)
         return os;
+    if (warden_counts(q->w, pathname_str(&d.path)))
+        disk_quota_linked(q->w->quota, from.object);
     snprintf(number, sizeof number, "%d", from.object);
     /* By the object and not by its name, so that what was judged is what gets the name. */
     int result = linkat(q->w->fds, number, to.parent, to.name, AT_SYMLINK_FOLLOW);

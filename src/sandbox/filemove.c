@@ -1,5 +1,6 @@
 #include "sandbox/fileops.h"
 
+#include "sandbox/disk_quota.h"
 #include "sandbox/gitpointer.h"
 #include "sandbox/look.h"
 #include "sandbox/tracee.h"
@@ -10,6 +11,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* The name in `at` is taken away by `flags` of unlinkat; with the disk quota told of it. 0 or errno. */
+static int take_away(struct request *q, const struct place *at, const struct pathname *path,
+                     int flags)
+{
+    struct disk_quota_leaver leaver;
+    const bool counts = warden_counts(q->w, pathname_str(path));
+    if (counts)
+        disk_quota_leaves(q->w->quota, at->parent, at->name, &leaver);
+    int os = unlinkat(at->parent, at->name, flags) < 0 ? errno : 0;
+    if (counts)
+        disk_quota_left(q->w->quota, &leaver, !os);
+    return os;
+}
 
 int fileop_unlink(struct request *q, int dirfd, uint64_t address, int flags)
 {
@@ -31,10 +46,10 @@ int fileop_unlink(struct request *q, int dirfd, uint64_t address, int flags)
             return errno;
         return deed_refuse(q, &d, d.verdict.rule);
     }
-    if (unlinkat(at.parent, at.name, flags) < 0)
-        return errno;
-    deed_done(q, &d);
-    return 0;
+    os = take_away(q, &at, &d.path, flags);
+    if (!os)
+        deed_done(q, &d);
+    return os;
 }
 
 /* One side of a rename. */
@@ -159,12 +174,28 @@ static bool move_stands(struct request *q, struct move *m)
            !brings_denied(q, m, &m->to->place);
 }
 
-static int act(struct side *from, struct side *to, unsigned flags)
+static int act(const struct side *from, const struct side *to, unsigned flags)
 {
     return renameat2(from->place.parent, from->place.name, to->place.parent, to->place.name,
                      flags) < 0
                ? errno
                : 0;
+}
+
+/* The same, with the disk quota told of what loses its name to `from`. Two names of one file both stay. */
+static int replace(struct request *q, const struct move *m, unsigned flags)
+{
+    const struct side *from = m->what, *to = m->to;
+    struct disk_quota_leaver leaver;
+    const bool same = from->st.st_ino == to->st.st_ino && from->st.st_dev == to->st.st_dev;
+    const bool counts = to->exists && !(flags & RENAME_EXCHANGE) && !same &&
+                        warden_counts(q->w, pathname_str(&m->arrive.path));
+    if (counts)
+        disk_quota_leaves(q->w->quota, to->place.parent, to->place.name, &leaver);
+    int os = act(from, to, flags);
+    if (counts)
+        disk_quota_left(q->w->quota, &leaver, !os);
+    return os;
 }
 
 int fileop_rename(struct request *q, int old_dirfd, uint64_t old_path, int new_dirfd,
@@ -189,7 +220,7 @@ int fileop_rename(struct request *q, int old_dirfd, uint64_t old_path, int new_d
     struct move there = { .what = &from, .to = &to }, back = { .what = &to, .to = &from };
     if ((os = judge_move(q, &there)) != 0 || (exchange && (os = judge_move(q, &back)) != 0))
         return os;
-    if ((os = act(&from, &to, flags)) != 0)
+    if ((os = replace(q, &there, flags)) != 0)
         return os;
     if (!move_stands(q, &there) || (exchange && !move_stands(q, &back))) {
         act(&to, &from, exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE);

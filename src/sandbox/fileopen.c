@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/fifo.h"
 #include "sandbox/fileread.h"
 #include "sandbox/gitpointer.h"
@@ -124,6 +125,10 @@ static int open_existing(struct request *q, struct place *at, int flags)
         os = open_device(q, at, at->object, &st, flags);
     } else {
         AUTO_FD fd = -1;
+        if (!reads && S_ISREG(st.st_mode) && warden_counts(q->w, pathname_str(&d.path)) &&
+            ((os = disk_quota_room(q->w->quota)) != 0 ||
+             (os = disk_quota_open(q->w->quota, at->object, st.st_blocks)) != 0))
+            return os;
         if (usermap_is(q, pathname_str(&d.path)))
             os = usermap_open(q, pathname_str(&d.path), flags, &fd);
         else if ((fd = handover_reopen(q->w, at->object, flags)) < 0)
@@ -146,6 +151,9 @@ static int create(struct request *q, struct place *at, int flags, mode_t mode)
         return deed_settle(q, &d, os);
     if (d.verdict.kind != FILE_ALLOWED)
         return gitpointer_open(q, at, &d, flags, mode);
+    const bool counts = warden_counts(q->w, pathname_str(&d.path));
+    if (counts && (os = disk_quota_room(q->w->quota)) != 0)
+        return os;
     warden_set_umask(q->w, tracee_umask(q));
     AUTO_FD fd = openat(at->parent, at->name,
                         flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
@@ -155,7 +163,9 @@ static int create(struct request *q, struct place *at, int flags, mode_t mode)
         unlinkat(at->parent, at->name, 0);
         return deed_refuse(q, &d, d.verdict.rule);
     }
-    os = handover_give(q, fd, flags);
+    os = counts ? disk_quota_open(q->w->quota, fd, 0) : 0;
+    if (!os)
+        os = handover_give(q, fd, flags);
     if (os == REQUEST_ANSWERED)
         deed_done(q, &d);
     else
@@ -179,11 +189,16 @@ static int open_nameless(struct request *q, int dirfd, const char *path, int fla
     snprintf(inside.name, sizeof inside.name, "#nameless");
     struct deed d = { .operation = FILE_CREATE, .place = &inside };
     os = deed_judge(q, &d);
+    const bool counts = !os && warden_counts(q->w, pathname_str(&d.path));
+    if (counts)
+        os = disk_quota_room(q->w->quota);
     if (os)
         return os;
     warden_set_umask(q->w, tracee_umask(q));
     AUTO_FD fd = openat(at.object, ".", flags | O_CLOEXEC, mode);
-    return fd < 0 ? errno : handover_give(q, fd, flags);
+    if (fd < 0 || (counts && (os = disk_quota_open(q->w->quota, fd, 0)) != 0))
+        return fd < 0 ? errno : os;
+    return handover_give(q, fd, flags);
 }
 
 /* A dangerous name that is a link is denied like a file of that name: what it leads to would be read
@@ -277,6 +292,10 @@ int fileop_truncate(struct request *q, uint64_t address, int64_t length)
     os = judge_existing(q, &at, &d, &st, O_WRONLY);
     if (os)
         return os == EACCES ? deed_refuse(q, &d, d.verdict.rule) : os;
+    if (warden_counts(q->w, pathname_str(&d.path)) &&
+        ((os = disk_quota_room(q->w->quota)) != 0 ||
+         (os = disk_quota_open(q->w->quota, at.object, st.st_blocks)) != 0))
+        return os;
     AUTO_FD fd = handover_reopen(q->w, at.object, O_WRONLY);
     if (fd < 0 || ftruncate(fd, length) < 0)
         return errno;

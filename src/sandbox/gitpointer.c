@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/tracee.h"
 
 #include <errno.h>
@@ -105,6 +106,16 @@ static bool is_legal(struct warden *w, enum file_verdict_kind kind, struct str c
     return false;
 }
 
+/* The file is made, and small; a full table of the quota is no reason to take it back. */
+static int count(struct warden *w, const struct place *at, struct str path, int fd)
+{
+    if (!warden_counts(w, path))
+        return 0;
+    disk_quota_made(w->quota, at->parent, at->name);
+    int os = disk_quota_open(w->quota, fd, 0);
+    return os == ENFILE ? 0 : os;
+}
+
 /* Writes the file in one go and takes it back when it has come to stand elsewhere. 0 or errno. */
 static int make(struct warden *w, const struct place *at, struct str path, mode_t mode, mode_t mask,
                 struct str content)
@@ -117,7 +128,7 @@ static int make(struct warden *w, const struct place *at, struct str path, mode_
         return errno;
     if (write(fd, content.p, content.n) == (ssize_t)content.n &&
         pathname_of_place(w, at, &now) == 0 && str_eq(pathname_str(&now), path))
-        return 0;
+        return count(w, at, path, fd);
     unlinkat(at->parent, at->name, 0);
     return EIO;
 }

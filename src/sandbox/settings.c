@@ -160,6 +160,7 @@ static void read_all(struct settings_check *c, struct str text)
     else
         read_text(c, text);
     network_finish(c);
+    limits_finish(c);
     if (profile)
         profile_enforce(c, profile);
 }

@@ -42,7 +42,7 @@ enum seccomp_preset { SECCOMP_DEFAULT, SECCOMP_STRICT, SECCOMP_COMPAT };
 /* x.limits (contract 4.1). 0 = the default of the table; UINT64_MAX = not limited. */
 struct settings_limits {
     uint64_t memory, pids, cpu_percent, cpu_weight, io_weight, wall_seconds, file_size, open_files;
-    uint64_t tmp_size, core, stack, memlock, msgqueue, sigpending;
+    uint64_t disk_quota, tmp_size, core, stack, memlock, msgqueue, sigpending;
     bool memory_set, pids_set, cpu_set; /* asked for in the file: then missing means a warning */
     bool use_systemd;
 };

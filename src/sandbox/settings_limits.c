@@ -62,7 +62,7 @@ static const struct settings_row rows[] = {
     { "wall", &KIND_NUMBER, AT(wall_seconds), 0, 1, YEAR },
     { "fileSize", &KIND_SIZE, AT(file_size), ROW_UNLIMITED, 1, LARGEST },
     { "openFiles", &KIND_NUMBER, AT(open_files), ROW_UNLIMITED, 8, 1ull << 30 },
-    { "diskQuota", &KIND_LATER, SETTINGS_NOWHERE },
+    { "diskQuota", &KIND_SIZE, AT(disk_quota), 0, 4 * KIB, LARGEST },
     { "tmpSize", &KIND_SIZE, AT(tmp_size), 0, 4 * KIB, LARGEST },
     { "core", &KIND_SIZE, AT(core), ROW_UNLIMITED, 0, LARGEST },
     { "stack", &KIND_SIZE, AT(stack), ROW_UNLIMITED, 64 * KIB, LARGEST },
@@ -73,3 +73,15 @@ static const struct settings_row rows[] = {
 };
 
 const struct settings_table settings_limits_table = { rows, COUNT(rows), true };
+
+void limits_finish(struct settings_check *c)
+{
+    size_t top = check_enter_key(c, STR("x")), middle = check_enter_key(c, STR("limits"));
+    size_t bottom = check_enter_key(c, STR("diskQuota"));
+    if (c->s->limits.disk_quota && c->s->filesystem_disabled)
+        check_problem(c, "counts what is added in allowed write paths, and filesystem.disabled "
+                         "leaves none");
+    check_leave(c, bottom);
+    check_leave(c, middle);
+    check_leave(c, top);
+}

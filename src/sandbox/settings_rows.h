@@ -102,3 +102,6 @@ extern const struct settings_table settings_x_network_table;  /* settings_ports.
 /* What the file leaves to others: the caller's proxy variables (contract 3.3.4), and what follows
  * from x.network.transparent. */
 void network_finish(struct settings_check *c);
+
+/* What one limit needs of other keys. Called once, when everything has been read. */
+void limits_finish(struct settings_check *c);

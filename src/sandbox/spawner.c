@@ -174,6 +174,7 @@ static int make_warden(const struct spawner_setup *setup, struct warden **out, s
         .own_devices = { covers.st_dev, scratch.st_dev },
         .nested_user_namespaces = p->settings->nested_user_namespaces,
         .no_setid = p->settings->no_setid,
+        .disk_quota = p->settings->limits.disk_quota,
         .report = setup->report,
         .report_allowed = setup->report_allowed,
     };

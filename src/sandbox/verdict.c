@@ -1,6 +1,7 @@
 #include "sandbox/verdict.h"
 
 #include "base/fd.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/tracee.h"
 
 #include <errno.h>
@@ -201,6 +202,10 @@ bool deed_still_stands(struct request *q, struct deed *d)
 void deed_done(struct request *q, const struct deed *d)
 {
     bool warn = d->verdict.warn_only;
+    bool made =
+        d->operation == FILE_CREATE || d->operation == FILE_MKDIR || d->operation == FILE_LINK_TO;
+    if (made && warden_counts(q->w, pathname_str(&d->path)))
+        disk_quota_made(q->w->quota, d->place->parent, d->place->name);
     if (warn || q->w->options.report_allowed)
         warden_report(q, pathname_str(&d->path), d->verdict.rule ? d->verdict.rule : "", 0, warn);
 }

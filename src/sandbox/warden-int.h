@@ -21,6 +21,7 @@ struct source {
 };
 
 struct pending;
+struct disk_quota;
 struct gitpointer;
 struct ipc_objects;
 
@@ -52,10 +53,13 @@ struct warden {
         mode_t mask;
         int64_t until, not_before; /* monotonic ns */
     } umask_seen;
-    mode_t umask_now;      /* our own */
-    uint32_t last_wish;    /* its number; see wishes.h */
-    struct source answers; /* to wishes */
-    uint32_t lost;         /* reports that found the queue full */
+    mode_t umask_now;         /* our own */
+    uint32_t last_wish;       /* its number; see wishes.h */
+    struct source answers;    /* to wishes */
+    uint32_t lost;            /* reports that found the queue full */
+    struct disk_quota *quota; /* NULL = none */
+    struct source removed;    /* of the quota */
+    bool excess_told;
 };
 
 struct request {
@@ -83,6 +87,9 @@ void warden_unwatch(struct warden *w, struct source *s);
 
 /* Tells the supervisor what became of a call. `object` is bytes. */
 void warden_report(struct request *q, struct str object, const char *rule, int os, bool warn_only);
+
+/* Does what becomes of this name count against the disk quota? False where there is none. */
+bool warden_counts(const struct warden *w, struct str path);
 
 /* The name of the caller's program, as it says itself. */
 void warden_read_comm(struct request *q, char *out, size_t room);

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/pages.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/fileops.h"
 #include "sandbox/gitpointer.h"
 #include "sandbox/ipcops.h"
@@ -12,6 +13,7 @@
 #include "sandbox/sendops.h"
 #include "sandbox/sockops.h"
 #include "sandbox/tracee.h"
+#include "sandbox/verdict.h"
 #include "sandbox/wishes.h"
 
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -370,6 +373,45 @@ static int open_tree_of_proc(struct warden *w, struct err *e)
     return 0;
 }
 
+static void on_removed(struct warden *w, struct source *s, uint32_t events)
+{
+    disk_quota_run(w->quota, warden_now());
+}
+
+/* Half of our descriptors may stand for files that the command has open for writing. */
+static int open_quota(struct warden *w, struct err *e)
+{
+    enum { HELD_MAX = 1024 };
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return err_set(e, E_SANDBOX, errno, "x.limits.diskQuota: how many descriptors there are");
+    unsigned held = files.rlim_cur / 2 < HELD_MAX ? (unsigned)(files.rlim_cur / 2) : HELD_MAX;
+    if (disk_quota_new(w->options.disk_quota, held, w->fds, &w->quota, e) < 0)
+        return -1;
+    w->removed = (struct source){ disk_quota_fd(w->quota), on_removed };
+    int os = warden_watch(w, &w->removed, EPOLLIN);
+    return os ? err_set(e, E_SANDBOX, os, "x.limits.diskQuota: watch what is removed") : 0;
+}
+
+/* The kill is the supervisor's. Without room in its queue we come again. */
+static int run_quota(struct warden *w)
+{
+    int timeout = disk_quota_run(w->quota, warden_now());
+    if (!disk_quota_is_passed(w->quota) || w->excess_told || w->options.report < 0)
+        return timeout;
+    struct warden_excess excess = { (uint64_t)disk_quota_added(w->quota), w->options.disk_quota };
+    w->excess_told = send(w->options.report, &excess, sizeof excess, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+                     sizeof excess;
+    return w->excess_told ? timeout : 1;
+}
+
+/* What is due by the clock. Milliseconds until the next, -1 for none. */
+static int run_timers(struct warden *w)
+{
+    int pending = pending_run(w), quota = w->quota ? run_quota(w) : -1;
+    return pending < 0 || (quota >= 0 && quota < pending) ? quota : pending;
+}
+
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e)
 {
     struct warden *w = mem_get(sizeof *w);
@@ -382,9 +424,11 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     sigemptyset(&ours);
     sigaddset(&ours, SIGXFSZ);
     sigaddset(&ours, SIGPIPE);
+    sigaddset(&ours, SIGIO); /* somebody wants what a lease of the quota's holds for a moment */
     sigprocmask(SIG_BLOCK, &ours, NULL);
     w->judges_sends = options->unseen_datagrams;
-    if (notify_init(&w->notify, e) < 0 || open_tree_of_proc(w, e) < 0) {
+    if (notify_init(&w->notify, e) < 0 || open_tree_of_proc(w, e) < 0 ||
+        (options->disk_quota && open_quota(w, e) < 0)) {
         warden_free(w);
         return -1;
     }
@@ -404,6 +448,20 @@ void warden_note_descriptor(struct warden *w, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0)
         w->judges_sends |= domain == AF_UNIX && type == SOCK_DGRAM;
+    struct stat st;
+    struct pathname path;
+    int flags = w->quota ? fcntl(fd, F_GETFL) : -1;
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 ||
+        !S_ISREG(st.st_mode) || pathname_of(w, fd, &path) != 0 ||
+        !warden_counts(w, pathname_str(&path)))
+        return;
+    int os = disk_quota_open(w->quota, fd, st.st_blocks);
+    CHECK(!os); /* the first files of all; each has a descriptor already */
+}
+
+bool warden_counts(const struct warden *w, struct str path)
+{
+    return w->quota && file_rules_place(w->options.rules, path) == FILE_IN_WRITE_ROOT;
 }
 
 int warden_add(struct warden *w, int listener, struct err *e)
@@ -441,7 +499,7 @@ int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, voi
     while (!os && (w->listeners || for_ever)) {
         /* One at a time: what is served may end another source whose event has been fetched too. */
         struct epoll_event event;
-        const int timeout = pending_run(w), idle = pages_timeout(has_pages, timeout);
+        const int timeout = run_timers(w), idle = pages_timeout(has_pages, timeout);
         int n = epoll_wait(w->epoll, &event, 1, idle);
         if (n < 0 && errno != EINTR)
             os = errno;
@@ -462,6 +520,7 @@ int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, voi
 void warden_free(struct warden *w)
 {
     pending_free(w);
+    disk_quota_free(w->quota);
     free(w->senders);
     gitpointer_free(w);
     ipcops_free(w);

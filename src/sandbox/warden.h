@@ -37,6 +37,11 @@ struct warden_report {
     uint8_t warn_only;
 };
 
+/* The command has added more than x.limits.diskQuota allows; said once, on the same socket. */
+struct warden_excess {
+    uint64_t added, limit; /* bytes */
+};
+
 struct settings_port_forward;
 
 struct warden_options {
@@ -74,6 +79,7 @@ struct warden_options {
     dev_t own_devices[2];
     bool nested_user_namespaces; /* the command may have changed its root */
     bool no_setid;               /* strip nothing: refuse modes with set-id bits */
+    uint64_t disk_quota;         /* bytes; 0 = none (disk_quota.h) */
     int report;                  /* SEQPACKET socket to the supervisor, non-blocking; -1 = none */
     bool report_allowed; /* also report allowed write-intent calls (audit in observe mode) */
 };
@@ -84,7 +90,8 @@ struct warden;
  * must outlive the warden. */
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e);
 
-/* A command is about to be started with this descriptor, which may be a datagram socket already. */
+/* A command is about to be started with this descriptor, which may be a datagram socket already, or a file
+ * that counts. */
 void warden_note_descriptor(struct warden *w, int fd);
 
 /* Takes over a seccomp notification descriptor; it is closed when no process is left behind it. */

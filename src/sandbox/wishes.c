@@ -1,6 +1,7 @@
 #include "sandbox/wishes.h"
 
 #include "base/fd.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/handover.h"
 #include "sandbox/pending.h"
 #include "sandbox/tracee.h"
@@ -57,6 +58,17 @@ int wishes_open(struct request *q, struct str path, int flags, mode_t mode)
     return pending_add(&later, EPOLLIN);
 }
 
+/* What a person lets the command write outside the write roots counts as well. */
+static int count(struct warden *w, int fd)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0)
+        return flags < 0 ? errno : 0;
+    int os = disk_quota_room(w->quota);
+    return os ? os : disk_quota_open(w->quota, fd, st.st_blocks);
+}
+
 static void on_answer(struct warden *w, struct source *s, uint32_t events)
 {
     struct wish_answer answer;
@@ -72,6 +84,8 @@ static void on_answer(struct warden *w, struct source *s, uint32_t events)
         return; /* taken back meanwhile */
     p->gone = NULL;
     int os = answer.os ? answer.os : fd < 0 ? EACCES : 0;
+    if (!os && w->quota)
+        os = count(w, fd);
     pending_settle(p, os ? os : handover_give(&p->q, fd, p->flags));
 }
 

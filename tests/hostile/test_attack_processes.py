@@ -340,6 +340,35 @@ def test_a_bomb_at_the_defaults_leaves_the_host_working(cell, kind):
         assert done.out.startswith("blocked: 0 ") or done.code == 0, done
 
 
+FILLS = ["plain", "sparse", "reserved", "mapped", "removed-written", "removed-read", "removed-pointed-at", "linked",
+         "named-late", "replaced", "in-flight", "names", "directories", "links", "crumbs", "orphans"]
+
+
+@pytest.mark.threat("T21")
+@pytest.mark.users("root", "user")
+@pytest.mark.parametrize("kind", FILLS)
+def test_the_disk_is_not_filled_beyond_the_quota(cell, kind):
+    """Twice the quota, in ways that a look at the tree would not see."""
+    settings = cell.settings(x={"limits": {"diskQuota": 8 << 20}})
+    done = cell.run(cell.attacks / "hostile-fill", kind, "16", cell.ws, settings=settings)
+    assert done.code == 137 and "ESCAPED" not in done.out, done
+    assert "deny limit diskQuota" in done.err, done
+
+
+@pytest.mark.threat("T21")
+@pytest.mark.users("user")
+def test_more_files_than_can_be_watched_are_not_opened(cell):
+    """As many open for writing as one process may: the quota would lose sight of them."""
+    settings = cell.settings(x={"limits": {"diskQuota": 64 << 20, "openFiles": 200}})
+    script = ("import os\nhad = []\ntry:\n for i in range(190): had.append(open(f'f{i}', 'w'))\n"
+              "except OSError as e: print(len(had), e.errno)\n"
+              "for f in had: f.close()\n"
+              "for i in range(1000): open(f'g{i}', 'w').close()\nprint('goes on')")
+    done = cell.python(script, settings=settings)
+    had, errno = map(int, done.ok().split()[:2])
+    assert had <= 100 and errno == 23 and "goes on" in done.out, done
+
+
 @pytest.mark.threat("T21")
 @pytest.mark.users("user")
 def test_a_wall_limit_ends_what_ignores_signals(cell):

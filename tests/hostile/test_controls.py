@@ -5,6 +5,8 @@ Run in namespaces that are thrown away afterwards, because as root these program
 
 import pytest
 
+from test_attack_processes import FILLS
+
 # (program, arguments as the cell's paths); {ws} and {outside} are replaced.
 ROWS = [
     ("read", "{ws}/secret", "mark-in-secret", "{ws}/scratch"),
@@ -21,6 +23,7 @@ ROWS = [
     ("kernel",),
     ("descriptors",),
     ("ipc", "0", "0", "0", "/none", "/dev/shm/none", "none", "1"),
+    *[("fill", kind, "4", "{ws}/scratch", "0") for kind in FILLS],
     *[("bomb", kind, "3", "{ws}/scratch") for kind in
       ("processes", "threads", "memory", "descriptors", "file", "files", "pipes", "watches", "terminals", "locked")],
 ]

@@ -56,6 +56,62 @@ def test_tmp_size(box):
     assert done.code != 0 and "No space left" in done.err
 
 
+def violations(done):
+    return [line for line in done.err.splitlines() if line.startswith("deny limit ")]
+
+
+def limits_of(box):
+    import json
+    records = map(json.loads, (box.etc / "audit").read_text().splitlines())
+    return {record["object"]: record["layer"] for record in records if record["kind"] == "limit"}
+
+
+AUDITED = ("--audit-file", "{etc}/audit", "--violations=stderr")
+
+
+def audited(box):
+    return [word.format(etc=box.etc) for word in AUDITED]
+
+
+def test_what_adds_more_than_the_disk_quota_is_killed(box):
+    box.settings(x={"limits": {"diskQuota": "1MiB"}})
+    done = box.sh("dd if=/dev/zero of=big bs=64k count=64 2>/dev/null; sleep 60", options=audited(box))
+    assert done.code == 137 and limits_of(box) == {"diskQuota": "seccomp"}, done
+    assert len(violations(done)) == 1 and "deny limit diskQuota (" in done.err
+    assert "x.limits.diskQuota" in done.err.splitlines()[0]  # polling is said aloud
+
+
+def test_what_is_within_the_disk_quota_goes_on(box):
+    box.write("ws/old", "x" * 3_000_000)
+    box.settings(x={"limits": {"diskQuota": "2MiB"}})
+    script = ("for i in $(seq 30); do dd if=/dev/zero of=new bs=64k count=8 2>/dev/null; mv new kept; "
+              "dd if=/dev/zero of=gone bs=64k count=8 2>/dev/null; rm gone; mkdir d; rmdir d; done; "
+              "cat old >/dev/null; dd if=/dev/zero of=$TMPDIR/private bs=64k count=64 2>/dev/null; sleep 0.5; exit 3")
+    done = box.sh(script, options=audited(box))
+    assert done.code == 3 and not violations(done) and not limits_of(box), done
+
+
+def test_the_disk_quota_counts_what_was_opened_by_the_caller(box):
+    box.settings(x={"limits": {"diskQuota": "1MiB"}})
+    with open(box.write("ws/out"), "wb") as out:
+        assert box.sh("dd if=/dev/zero bs=64k count=64 2>/dev/null; sleep 60", stdout=out).code == 137
+
+
+def test_git_and_a_build_work_with_a_disk_quota(box):
+    box.settings(x={"limits": {"diskQuota": "16MiB"}})
+    box.outer("git", "init", "-q").ok()
+    script = ("set -e; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b\n"
+              "printf 'int main(void){return 0;}' >a.c; gcc -o a a.c; ./a; git add a.c; git commit -qm one\n"
+              "git checkout -qb other; git worktree add -q tree; git status --porcelain; rm -rf tree; git gc -q")
+    assert box.sh(script).code == 0
+
+
+def test_the_disk_quota_needs_file_rules(box):
+    box.settings(x={"limits": {"diskQuota": "1MiB"}}, filesystem={"disabled": True})
+    done = box.sh("true")
+    assert done.code == 1 and "x.limits.diskQuota: " in done.err
+
+
 def test_a_limit_that_was_hit_is_in_the_audit_log(box):
     box.settings(x={"limits": {"wall": 1}})
     box.run("sleep", "60", options=["--audit-file", str(box.etc / "audit")])

@@ -325,7 +325,13 @@ static void ranges_and_forms_are_checked(void **state)
         { X("\"limits\":{\"cpu\":\"0%\"}"), "x.limits.cpu: must be a percentage" },
         { X("\"limits\":{\"cpuWeight\":\"unlimited\"}"), "x.limits.cpuWeight: must be a number" },
         { X("\"limits\":{\"tmpSize\":\"unlimited\"}"), "x.limits.tmpSize: must be" },
-        { X("\"limits\":{\"diskQuota\":\"1GiB\"}"), "x.limits.diskQuota: is not supported" },
+        { X("\"limits\":{\"diskQuota\":\"unlimited\"}"), "x.limits.diskQuota: must be" },
+        { X("\"limits\":{\"diskQuota\":100}"), "x.limits.diskQuota: must be" },
+        { "{\"network\":{\"allowedDomains\":[],\"deniedDomains\":[]},\"filesystem\":{\"disabled\":"
+          "true,"
+          "\"denyRead\":[],\"allowWrite\":[],\"denyWrite\":[]},\"x\":{\"limits\":{\"diskQuota\":"
+          "\"1GiB\"}}}",
+          "x.limits.diskQuota: counts what is added" },
         { X("\"network\":{\"ports\":{\"in\":[\"0\"]}}"), "x.network.ports.in[0]: must be a port" },
         { X("\"network\":{\"ports\":{\"in\":[\"80:\"]}}"), "x.network.ports.in[0]: must be" },
         { X("\"network\":{\"ports\":{\"in\":[\"1:2:3\"]}}"), "x.network.ports.in[0]: must be" },
@@ -382,7 +388,6 @@ static void later_keys_refuse_to_run_and_absent_ones_do_not(void **state)
         { X("\"credentials\":{}"), said },
         { X("\"snapshot\":{}"), said },
         { X("\"filesystem\":{\"overlay\":true}"), said },
-        { X("\"limits\":{\"diskQuota\":1}"), said },
     };
     all_are_refused(rows, COUNT(rows));
     AUTO_RUN r = parse_good(X("\"filesystem\":{\"overlay\":false}"));
