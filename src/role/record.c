@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proto/json_write.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 
@@ -49,7 +50,7 @@ static bool is_socket_call(const char *call)
     return strcmp(call, "connect") == 0 || strcmp(call, "bind") == 0 || strcmp(call, "sendto") == 0;
 }
 
-void record_call(struct record *r, const struct warden_report *report)
+static void write_call(struct record *r, const struct warden_report *report)
 {
     struct str object = { report->object, strnlen(report->object, sizeof report->object) };
     bool denied = report->os != 0, ignored = false;
@@ -70,6 +71,14 @@ void record_call(struct record *r, const struct warden_report *report)
         .ignored = ignored,
     };
     audit_write(r->audit, &event);
+}
+
+void record_call(struct record *r, const struct warden_report *report)
+{
+    if (report->os == EMFILE) /* said only of a descriptor that could not be given */
+        record_limit(r, LIMIT_OPEN_FILES, 1, "a process has as many files open as it may");
+    else
+        write_call(r, report);
     if (report->lost) {
         AUTO_BUF detail = { 0 };
         buf_addf(&detail, "\"lost\":%u", report->lost);

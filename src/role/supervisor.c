@@ -552,6 +552,10 @@ static int finish(struct supervisor *s, struct err *e)
     struct cgroup_usage usage = { 0 };
     cgroup_usage(&s->launch.cgroup, &usage);
     overrun_of_groups(&s->record, &usage);
+    if (s->ended && !s->wall_hit && !s->disk_hit && !s->killed_by_signal) {
+        struct overrun_end end = { s->wait_status, s->usage, s->launch.cgroup.cpu };
+        overrun_of_processes(&s->record, s->asked->plan, &end);
+    }
     launch_end(&s->launch);
     record_end(&s->record, status, &s->usage, usage.memory_peak);
     if (s->pty)

@@ -19,6 +19,8 @@ int handover_reopen(struct warden *w, int object, int flags)
 int handover_give(struct request *q, int fd, int flags)
 {
     int os = notify_give(&q->w->notify, &q->call, fd, flags & O_CLOEXEC);
+    if (os == EMFILE)
+        warden_report(q, STR("descriptor"), "x.limits.openFiles", os, false);
     return os ? os : REQUEST_ANSWERED;
 }
 

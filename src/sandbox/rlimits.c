@@ -29,11 +29,12 @@ static int rlimit_set(const struct rlimit_row *row, struct err *e)
     return 0;
 }
 
-/* CPU seconds of one process that uses `percent` for the whole wall-clock time. */
-static uint64_t cpu_seconds(const struct settings_limits *l, uint64_t percent)
+uint64_t rlimits_cpu_seconds(const struct settings_limits *l, const struct cgroup_limits *totals)
 {
     uint64_t product;
-    if (__builtin_mul_overflow(l->wall_seconds, percent, &product))
+    if (l->wall_seconds == 0 || l->wall_seconds == UINT64_MAX ||
+        totals->cpu_percent == UINT64_MAX ||
+        __builtin_mul_overflow(l->wall_seconds, totals->cpu_percent, &product))
         return UINT64_MAX;
     return product / 100 + 1;
 }
@@ -51,7 +52,7 @@ int rlimits_apply(const struct settings_limits *limits, const struct cgroup_limi
 {
     const struct settings_limits *l = limits;
     const bool cpu = instead.cpu && totals->cpu_percent != UINT64_MAX;
-    const bool wall = l->wall_seconds != 0 && l->wall_seconds != UINT64_MAX;
+    const uint64_t seconds = rlimits_cpu_seconds(l, totals);
     const struct rlimit_row rows[] = {
         { "fileSize", l->file_size, RLIMIT_FSIZE, l->file_size != 0 },
         { "openFiles", l->open_files ? l->open_files : OPEN_FILES_DEFAULT, RLIMIT_NOFILE, true },
@@ -62,7 +63,7 @@ int rlimits_apply(const struct settings_limits *limits, const struct cgroup_limi
         { "sigpending", l->sigpending, RLIMIT_SIGPENDING, l->sigpending != 0 },
         { "memory", totals->memory, RLIMIT_DATA, instead.memory && totals->memory != UINT64_MAX },
         { "pids", totals->pids, RLIMIT_NPROC, instead.pids && totals->pids != UINT64_MAX },
-        { "cpu", cpu_seconds(l, totals->cpu_percent), RLIMIT_CPU, cpu && wall },
+        { "cpu", seconds, RLIMIT_CPU, cpu && seconds != UINT64_MAX },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].set && rlimit_set(&rows[i], e) < 0)

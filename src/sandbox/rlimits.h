@@ -18,6 +18,11 @@ struct rlimits_instead {
     bool memory, pids, cpu;
 };
 
+/* What `cpu` becomes without a group: the CPU seconds of one process that uses its share for the whole
+ * wall-clock time; UINT64_MAX without both limits. */
+uint64_t rlimits_cpu_seconds(const struct settings_limits *limits,
+                             const struct cgroup_limits *totals);
+
 /* Sets the limits of the calling process; what it starts inherits them. */
 int rlimits_apply(const struct settings_limits *limits, const struct cgroup_limits *totals,
                   struct rlimits_instead instead, struct err *e);

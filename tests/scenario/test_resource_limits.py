@@ -97,6 +97,44 @@ def test_the_disk_quota_counts_what_was_opened_by_the_caller(box):
         assert box.sh("dd if=/dev/zero bs=64k count=64 2>/dev/null; sleep 60", stdout=out).code == 137
 
 
+@pytest.mark.parametrize("command", [
+    ["dd", "if=/dev/zero", "of=big", "bs=1000", "count=1000"],
+    ["sh", "-c", "dd if=/dev/zero of=big bs=1000 count=1000; exit $?"],
+])
+def test_a_file_that_grows_too_large_is_written_down(box, command):
+    box.settings(x={"limits": {"fileSize": 100_000}})
+    done = box.run(*command, options=audited(box))
+    assert done.code == 153 and limits_of(box) == {"fileSize": "rlimit"}, done
+    assert violations(done) == ["deny limit fileSize (ended by SIGXFSZ)"]
+
+
+def test_too_many_open_files_are_written_down_once_among_the_violations(box):
+    box.settings(x={"limits": {"openFiles": 50}})
+    script = ("had = []\ntry:\n while True: had.append(open('f', 'w'))\nexcept OSError as e: n = e.errno\n"
+              "for i in range(20):\n try: open('f', 'w')\n except OSError: pass\nprint(n)")
+    done = box.run("python3", "-c", script, options=audited(box))
+    assert done.ok() == "24\n" and limits_of(box) == {"openFiles": "rlimit"}
+    assert violations(done) == ["deny limit openFiles (a process has as many files open as it may)"]
+
+
+@pytest.mark.identity("plain")
+def test_processor_time_without_a_control_group_is_written_down(box):
+    """cpu and wall make RLIMIT_CPU: 1 % of a minute is one second."""
+    box.settings(x={"limits": {"cpu": "1%", "wall": 60}})
+    done = box.run("python3", "-c", "while True: pass", options=audited(box))
+    if "cpu" in box.run("cat", "/proc/self/cgroup").out and not limits_of(box):
+        pytest.skip("this user has a control group here")
+    assert done.code == 137 and limits_of(box) == {"cpu": "rlimit"}, done
+    assert violations(done) == ["deny limit cpu (ended by SIGKILL)"]
+
+
+def test_a_signal_that_no_limit_sent_is_no_limit(box):
+    box.settings(x={"limits": {"fileSize": 100_000, "cpu": "100%", "wall": 60}})
+    for name in ("KILL", "XCPU", "TERM"):
+        done = box.sh(f"kill -{name} $$", options=audited(box))
+        assert done.code > 128 and not violations(done) and not limits_of(box), done
+
+
 def test_git_and_a_build_work_with_a_disk_quota(box):
     box.settings(x={"limits": {"diskQuota": "16MiB"}})
     box.outer("git", "init", "-q").ok()
