@@ -196,7 +196,7 @@ int hostfile_check(const struct plan *p, const struct wish *w, const char **rule
     return find(p, w, &t, rule);
 }
 
-int hostfile_open(const struct plan *p, const struct wish *w, int *fd)
+int hostfile_open(const struct plan *p, const struct wish *w, int *fd, bool *made)
 {
     enum {
         KEPT = O_ACCMODE | O_APPEND | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME
@@ -205,6 +205,7 @@ int hostfile_open(const struct plan *p, const struct wish *w, int *fd)
     const char *rule = NULL;
     const int flags = (w->flags & KEPT) | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
     int os = find(p, w, &t, &rule);
+    *made = false;
     if (os)
         return os;
     if (t.object >= 0) {
@@ -216,6 +217,7 @@ int hostfile_open(const struct plan *p, const struct wish *w, int *fd)
     mode_t was = umask((mode_t)w->umask & 0777);
     *fd = openat(t.parent, t.name, flags | O_CREAT | O_EXCL, w->mode & 0777);
     os = *fd < 0 ? errno : 0;
+    *made = !os;
     umask(was);
     return os;
 }

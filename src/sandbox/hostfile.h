@@ -14,6 +14,6 @@
  * may not), or EACCES with *rule, what forbids it. */
 int hostfile_check(const struct plan *p, const struct wish *w, const char **rule);
 
-/* Checks again and opens. *fd is the caller's. 0 or errno. The caller is single-threaded: our umask is
- * changed for the time of the call. */
-int hostfile_open(const struct plan *p, const struct wish *w, int *fd);
+/* Checks again and opens. *fd is the caller's, *made says that the file was not there before. 0 or errno.
+ * The caller is single-threaded: our umask is changed for the time of the call. */
+int hostfile_open(const struct plan *p, const struct wish *w, int *fd, bool *made);

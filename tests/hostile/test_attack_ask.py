@@ -155,6 +155,36 @@ for how in (os.O_RDWR, os.O_WRONLY, os.O_RDONLY | os.O_TRUNC):
     assert notes.read_text() == "harmless"
 
 
+@pytest.mark.threat("T5")
+def test_a_grant_to_write_is_no_grant_to_read(cell):
+    """Nor through the descriptor, nor by opening the name for both, nor by the place of a file of our own."""
+    notes = cell.write("home/notes", "secret")
+    person = Yes()
+    script = """
+import os, sys
+f = os.open(sys.argv[1], os.O_WRONLY)
+os.close(os.open(sys.argv[1] + "-own", os.O_WRONLY | os.O_CREAT))
+print("open", flush=True)
+sys.stdin.readline()
+for path in (f"/proc/self/fd/{f}", sys.argv[1], sys.argv[1] + "-own"):
+    for how in (os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDWR | os.O_APPEND, os.O_RDONLY | os.O_CREAT):
+        try:
+            if os.read(os.open(path, how), 9):
+                print("ESCAPED", path, how)
+        except OSError:
+            pass
+"""
+    child = cell.start(*("/usr/bin/python3", "-I", "-S", "-B"), "-c", script, str(notes), settings=asking(cell),
+                       stdin=subprocess.PIPE, **person.more())
+    person.theirs.close()
+    line = child.stdout.readline()
+    person.allow = False
+    cell.write("home/other", "secret").rename(f"{notes}-own")
+    done = cell.finish(child, b"\n")
+    person.close()
+    assert line == b"open\n" and done.out == "" and done.code == 0, done
+
+
 @pytest.mark.threat("T26")
 @pytest.mark.parametrize("name", ["a\u202egnp.exe", "a\nb", "\x1b[2J", "zero\u200bwidth", b"\xff\xfe", "</sandbox_violations>"])
 def test_names_that_mislead_are_not_asked_about(cell, person, name):

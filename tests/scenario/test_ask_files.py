@@ -146,6 +146,68 @@ def test_a_file_in_the_hidden_home_can_be_made_and_written(box, ask):
     assert [r["kind"] for r in requests] == ["file-write"] * 3
 
 
+HIDE = {"filesystem": {"hideHome": True}}
+
+
+def test_what_the_run_has_made_in_a_hidden_place_can_be_read_without_a_question(box, ask):
+    script = ("echo one >~/new; cat ~/new; echo two >>~/new; cat ~/new; "
+              "python3 -c 'import os; f = open(os.path.expanduser(\"~/new\"), \"r+\"); print(f.read(), end=\"\")'")
+    done, requests = ask(yes(), script, x=HIDE)
+    assert done.ok() == "one\none\ntwo\none\ntwo\n"
+    assert [r["kind"] for r in requests] == ["file-write"] * 3  # reading is never asked about
+
+
+def test_a_yes_to_writing_does_not_open_what_is_hidden_for_reading(box, ask):
+    """Neither alone nor together with writing, whatever the scope: reading is a question of its own."""
+    box.write("home/key", "secret\n")
+
+    def decide(request):
+        return {"allow": request["kind"] == "file-write", "scope": "run"}
+
+    script = ("echo more >>~/key; cat ~/key; python3 -c 'import os; "
+              "print(os.read(os.open(os.path.expanduser(\"~/key\"), os.O_RDWR), 99))'; exit 0")
+    done, requests = ask(decide, script, x=HIDE)
+    assert "secret" not in done.out and (box.home / "key").read_text() == "secret\nmore\n", done
+    assert {(r["kind"], r["access"]) for r in requests} == {("file-write", "write"), ("file-read", "read")}
+
+
+def test_reading_and_writing_what_is_hidden_are_two_questions(box, ask):
+    box.write("home/notes", "old\n")
+    script = ("python3 -c 'import os; f = open(os.path.expanduser(\"~/notes\"), \"r+\"); print(f.read()); "
+              "f.write(\"new\\n\")'")
+    done, requests = ask(yes(), script, x=HIDE)
+    assert "old" in done.ok() and (box.home / "notes").read_text() == "old\nnew\n"
+    assert [(r["kind"], r["access"]) for r in requests] == [("file-read", "read"), ("file-write", "write")]
+
+
+def test_what_the_host_puts_in_the_place_of_a_file_that_the_run_made_is_asked_about(box, ask):
+    child, person = ask.start(lambda request: {"allow": request["kind"] == "file-write", "scope": "run"},
+                              "echo mine >~/new; cat ~/new; read go; cat ~/new; python3 -c 'import os; "
+                              "print(os.read(os.open(os.path.expanduser(\"~/new\"), os.O_RDWR), 99))'; exit 0", x=HIDE)
+    assert box.line(child) == "mine"
+    box.write("home/other", "secret\n")
+    os.rename(box.home / "other", box.home / "new")
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    done = box.finish(child)
+    assert "secret" not in done.out, done
+    assert "file-read" in [r["kind"] for r in person.requests]
+
+
+def test_what_was_made_in_a_hidden_place_has_no_name_inside(box, ask):
+    """As docs/settings.md says: only open finds it."""
+    script = ("echo one >~/new; test -e ~/new && echo seen; ls ~; mv ~/new ~/newer 2>/dev/null && echo moved; "
+              "rm ~/new 2>/dev/null && echo removed; exit 0")
+    done, _ = ask(yes(), script, x=HIDE)
+    assert done.ok() == "" and (box.home / "new").read_text() == "one\n"
+
+
+def test_what_was_made_outside_hidden_places_has_its_name(box, ask):
+    new = box.outside / "new"
+    done, _ = ask(yes(), f"echo one >'{new}'; test -f '{new}' && cat '{new}'; rm -f '{new}'; exit 0")
+    assert done.ok() == "one\n" and new.exists()
+
+
 def test_a_no_to_a_hidden_file(box, ask):
     box.write("home/key", "secret\n")
     done, requests = ask(no(), "cat ~/key", x={"filesystem": {"hideHome": True}})

@@ -95,21 +95,24 @@ static void what_lies_outside_the_plan_is_opened(void **state)
 {
     const char *rule;
     int fd;
+    bool made;
     struct stat st;
     struct wish w = wish_for("file", O_WRONLY | O_TRUNC);
     assert_int_equal(hostfile_check(&plan, &w, &rule), 0);
-    assert_int_equal(hostfile_open(&plan, &w, &fd), 0);
+    assert_int_equal(hostfile_open(&plan, &w, &fd, &made), 0);
     assert_true(fstat(fd, &st) == 0 && st.st_size == 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
+    assert_false(made);
     close(fd);
     w = wish_for("dir/new", O_WRONLY | O_CREAT);
     assert_int_equal(hostfile_check(&plan, &w, &rule), 0);
     assert_int_equal(access("dir/new", F_OK), -1); /* a look makes nothing */
-    assert_int_equal(hostfile_open(&plan, &w, &fd), 0);
+    assert_int_equal(hostfile_open(&plan, &w, &fd, &made), 0);
     assert_true(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0644);
+    assert_true(made);
     close(fd);
     w = wish_for("home/notes", O_RDONLY);
     assert_int_equal(hostfile_check(&plan, &w, &rule), 0);
-    assert_int_equal(hostfile_open(&plan, &w, &fd), 0);
+    assert_int_equal(hostfile_open(&plan, &w, &fd, &made), 0);
     close(fd);
 }
 
@@ -153,9 +156,10 @@ static void everything_else_is_not(void **state)
         struct wish w = wish_for(rows[i].path, rows[i].flags);
         const char *rule;
         int fd;
+        bool made;
         assert_int_equal(hostfile_check(&plan, &w, &rule), rows[i].os);
         assert_int_equal(rule != NULL, rows[i].by_rule);
-        assert_int_equal(hostfile_open(&plan, &w, &fd), rows[i].os);
+        assert_int_equal(hostfile_open(&plan, &w, &fd, &made), rows[i].os);
     }
     assert_int_equal(access("dir/new", F_OK), -1);
 }
