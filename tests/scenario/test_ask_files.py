@@ -41,13 +41,13 @@ def ask(box):
     """ask(decide, script, **settings) runs the script; gives (result, the requests that came)."""
     people = []
 
-    def start(decide, script, options=(), x=None, **settings):
+    def start(decide, script, options=(), x=None, env=None, **settings):
         box.settings(x={**FILES, **(x or {})}, **settings)
         person = Person(decide)
         people.append(person)
         number = person.there.fileno()
         child = box.start("sh", "-c", script, options=["--ask-fd", str(number), *options], pass_fds=[number],
-                          stdin=-1)
+                          stdin=-1, env=env)
         person.there.close()
         return child, person
 
@@ -203,9 +203,10 @@ def test_what_was_made_in_a_hidden_place_has_no_name_inside(box, ask):
 
 
 def test_what_was_made_outside_hidden_places_has_its_name(box, ask):
-    new = box.outside / "new"
-    done, _ = ask(yes(), f"echo one >'{new}'; test -f '{new}' && cat '{new}'; rm -f '{new}'; exit 0")
-    assert done.ok() == "one\n" and new.exists()
+    new, tmpdir = box.outside / "new", box.write("outside/tmp/none").parent
+    done, _ = ask(yes(), f"echo one >'{new}'; test -f '{new}' && cat '{new}'; rm -f '{new}'; exit 0",
+                  env={"CLAUDE_TMPDIR": str(tmpdir)})
+    assert done.out == "one\n" and new.exists(), done
 
 
 def test_a_no_to_a_hidden_file(box, ask):
