@@ -86,11 +86,29 @@ def test_git_config_cannot_be_changed_and_leaves_no_lock(repository):
     assert done.code != 0 and (repository.ws / ".git/config").read_bytes() == before
 
 
-def test_git_clone_of_a_local_repository_keeps_its_hooks_and_config_out(repository):
+@pytest.mark.parametrize("command", ["git init -q copy", "git init -q --template= copy", "git clone -q . copy",
+                                     "git clone -q --template= . copy", "git init -q --bare copy"])
+def test_git_makes_no_repository_in_a_write_path(repository, command):
     """`git clone` and `git init` write a config: inside an allowed directory that is a refused name."""
-    done = git(repository, "git clone -q . copy")
-    if done.code == 0:
-        assert not os.path.exists(repository.ws / "copy/.git/config")
+    done = git(repository, command)
+    assert done.code != 0 and "Permission denied" in done.err, done
+    for name in (".git/config", ".git/config.lock", ".git/hooks"):
+        assert not (repository.ws / "copy" / name).exists()
+    assert not all((repository.ws / "copy" / name).exists() for name in ("HEAD", "objects", "refs"))
+
+
+@pytest.mark.parametrize("command", ["git init -q", "git clone -q ."])
+def test_git_makes_a_repository_where_its_config_may_be_written(repository, command):
+    """Without the template's hooks: these stay denied (docs/settings.md)."""
+    repository.settings(filesystem={"allowGitConfig": True})
+    git(repository, f"{command} --template= copy").ok()
+    assert (repository.ws / "copy/.git/config").exists() and not (repository.ws / "copy/.git/hooks").exists()
+    assert git(repository, f"{command} other").code != 0 and not (repository.ws / "other/.git/hooks").exists()
+
+
+def test_git_makes_a_repository_in_the_private_directory(repository):
+    done = git(repository, "cd $TMPDIR; git init -q new; git clone -q \"$OLDPWD\" copy; cd copy; git log --format=%s")
+    assert done.ok() == "first\n"
 
 
 def test_git_leaves_the_host_s_repository_sound(repository):
