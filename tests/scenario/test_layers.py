@@ -491,3 +491,11 @@ def test_doctor_leaves_nothing(box):
     before = sorted(os.listdir(box.ws)), open("/proc/self/mountinfo").read()
     box.outer(box.program, "doctor")
     assert (sorted(os.listdir(box.ws)), open("/proc/self/mountinfo").read()) == before
+
+
+def test_without_namespaces_the_disk_quota_holds(box):
+    box.settings(x={"limits": {"diskQuota": "1MiB"}})
+    done = without_namespaces(box, "dd if=/dev/zero of=gone bs=64k count=10 2>/dev/null; rm gone; "
+                                   "dd if=/dev/zero of=kept bs=64k count=10 2>/dev/null; sleep 0.5; echo within; "
+                                   "dd if=/dev/zero of=big bs=64k count=64 2>/dev/null; sleep 60")
+    assert done.code == 137 and done.out == "within\n" and "deny limit diskQuota" in done.err, done
