@@ -117,18 +117,16 @@ static void on_udp(void *ctx, unsigned events)
     (void)events;
     for (int i = 0; i < UDP_AT_ONCE; i++) {
         char message[MESSAGE_MAX], answer[DNS_ANSWER_MAX];
-        struct socket_address from = { 0 };
-        socklen_t size = sizeof from;
-        ssize_t got =
-            recvfrom(watch_fd(socket->watch), message, sizeof message, MSG_TRUNC, &from.sa, &size);
+        struct socket_pair ends;
+        ssize_t got = socket_receive(watch_fd(socket->watch), message, sizeof message, &ends);
         if (got < 0)
             return; /* nothing more; or an error that belongs to one datagram */
         if ((size_t)got > sizeof message)
             continue;
         size_t n = answer_message(socket->resolver->sandbox, (struct str){ message, (size_t)got },
-                                  socket_address_port(&from), answer);
+                                  ntohs(ends.peer.sin_port), answer);
         if (n) /* a full socket buffer loses the answer, as UDP may */
-            (void)sendto(watch_fd(socket->watch), answer, n, MSG_NOSIGNAL, &from.sa, size);
+            (void)socket_answer(watch_fd(socket->watch), (struct str){ answer, n }, &ends);
     }
 }
 
@@ -237,6 +235,8 @@ void resolver_listen(struct resolver *r, int fd, bool udp)
     struct resolver_socket *socket = &r->sockets[r->socket_count++];
     socket->resolver = r;
     socket->udp = udp;
+    if (udp)
+        socket_tell_ends(fd);
     socket->watch = watch_new_shared(r->sandbox->egress->loop, fd, udp ? on_udp : on_tcp, socket);
     watch_set(socket->watch, WATCH_READ);
 }

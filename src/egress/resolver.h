@@ -10,7 +10,8 @@
 
 struct resolver *resolver_new(struct egress_sandbox *s);
 
-/* Takes a bound UDP socket or a listening TCP socket, non-blocking. */
+/* Takes a bound UDP socket (IPv4) or a listening TCP socket, non-blocking. An answer comes from the address that was
+ * asked. */
 void resolver_listen(struct resolver *r, int fd, bool udp);
 
 /* Closes everything; NULL is fine. */

@@ -1,9 +1,7 @@
 /* Connections of programs that ignore the proxy variables (contract 4.2). The redirect inside the
- * namespace brings them here; the kernel still knows where they wanted to go. */
+ * namespace brings them here as they are: their local address is where they wanted to go. */
 #include "egress/tunnel.h"
 #include "io/socket.h"
-
-#include <linux/netfilter_ipv4.h>
 
 static void nothing_to_read(struct client *c)
 {
@@ -54,15 +52,20 @@ static bool read_wish(struct client *c, const struct sockaddr_in *wanted)
     return true;
 }
 
+/* Somebody dials the listener itself: then there is no wish. Loopback is never redirected. */
+static bool is_listener(const struct sockaddr_in *wanted)
+{
+    return ntohl(wanted->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 void transparent_begin(struct client *c)
 {
     struct sockaddr_in wanted;
     socklen_t size = sizeof wanted;
     c->protocol = &client_transparent;
     c->want.method = EGRESS_TRANSPARENT;
-    /* Fails for somebody who dials the listener itself: then there is no wish. */
-    if (getsockopt(watch_fd(c->watch), SOL_IP, SO_ORIGINAL_DST, &wanted, &size) < 0 ||
-        wanted.sin_family != AF_INET || !read_wish(c, &wanted)) {
+    if (getsockname(watch_fd(c->watch), (struct sockaddr *)&wanted, &size) < 0 ||
+        wanted.sin_family != AF_INET || is_listener(&wanted) || !read_wish(c, &wanted)) {
         refused(c, ANSWER_BAD_REQUEST, NULL);
         return;
     }

@@ -123,3 +123,54 @@ void socket_abort_on_close(int fd)
     struct linger now = { .l_onoff = 1, .l_linger = 0 };
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
+
+void socket_tell_ends(int fd)
+{
+    switch_on(fd, IPPROTO_IP, IP_PKTINFO);
+}
+
+union ends_control {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(struct in_pktinfo))];
+};
+
+ssize_t socket_receive(int fd, void *to, size_t room, struct socket_pair *ends)
+{
+    union ends_control control;
+    struct iovec part = { to, room };
+    struct msghdr m = { .msg_name = &ends->peer,
+                        .msg_namelen = sizeof ends->peer,
+                        .msg_iov = &part,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof control };
+    *ends = (struct socket_pair){ 0 };
+    ssize_t got = recvmsg(fd, &m, MSG_TRUNC);
+    struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+        struct in_pktinfo info;
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        ends->ours = info.ipi_addr;
+    }
+    return got;
+}
+
+ssize_t socket_answer(int fd, struct str bytes, const struct socket_pair *ends)
+{
+    union ends_control control = { 0 };
+    struct sockaddr_in peer = ends->peer;
+    struct iovec part = { (char *)bytes.p, bytes.n };
+    struct msghdr m = { .msg_name = &peer,
+                        .msg_namelen = sizeof peer,
+                        .msg_iov = &part,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof control };
+    const struct in_pktinfo info = { .ipi_spec_dst = ends->ours };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = IPPROTO_IP;
+    c->cmsg_type = IP_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof info);
+    memcpy(CMSG_DATA(c), &info, sizeof info);
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}

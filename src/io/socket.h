@@ -49,3 +49,18 @@ void socket_keep_alive(int fd);
 
 /* The next close discards what waits and tells the peer so (a reset). */
 void socket_abort_on_close(int fd);
+
+/* Who sent a datagram, and which address of ours it was sent to. IPv4. */
+struct socket_pair {
+    struct sockaddr_in peer;
+    struct in_addr ours;
+};
+
+/* Once for a UDP socket that uses the two below. */
+void socket_tell_ends(int fd);
+
+/* The next datagram, or -1 with errno. What comes back is its whole size, even when less fitted. */
+ssize_t socket_receive(int fd, void *to, size_t room, struct socket_pair *ends);
+
+/* Sends a datagram the other way. -1 with errno. */
+ssize_t socket_answer(int fd, struct str bytes, const struct socket_pair *ends);

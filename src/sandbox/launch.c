@@ -45,7 +45,7 @@ static int make_pair(int type, int *ours, int *theirs, struct err *e)
     return 0;
 }
 
-/* Most commands never use the network, and the kernel takes milliseconds for the rules. So they are made
+/* Most commands never use the network, and the kernel takes a millisecond for the rules. So they are made
  * when the warden sees the first socket that could need them, unless somebody must know now. */
 static bool redirect_can_wait(const struct plan *p)
 {
@@ -214,7 +214,7 @@ static void degrade(struct launch *l, enum layer layer, const char *why, const c
     snprintf(l->degraded_why[layer], sizeof l->degraded_why[0], "%.*s%s", room, why, more);
 }
 
-/* The redirect needed their ports. Nobody answers there: queries are refused at once. */
+/* Without the redirect the addresses that they give out lead nowhere: queries are refused at once. */
 static void drop_resolver_listeners(struct launch *l)
 {
     size_t kept = 0;
@@ -232,11 +232,11 @@ static void drop_resolver_listeners(struct launch *l)
 static void redirect(struct launch *l, const struct plan *p)
 {
     struct err why;
-    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &l->control, &why) < 0)
+    if (netns_redirect(&p->netns, l->listeners, l->listener_count, &l->control, &why) < 0) {
         degrade(l, LAYER_TRANSPARENT, why.text, "");
-    netns_control_drop(&l->control);
-    if (!p->resolver)
         drop_resolver_listeners(l);
+    }
+    netns_control_drop(&l->control);
 }
 
 bool launch_redirect(struct launch *l, const struct plan *p)
@@ -341,7 +341,7 @@ static int build(struct launch *l, const struct launch_request *r, struct inner_
     while (!ready)
         if (take_building(l, r, &ready, e) < 0)
             return -1;
-    if (!r->plan->resolver && l->control.netfilter < 0)
+    if (l->degraded[LAYER_TRANSPARENT]) /* it could not even be begun */
         drop_resolver_listeners(l);
     return 0;
 }

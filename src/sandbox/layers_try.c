@@ -73,7 +73,7 @@ void try_transparent(struct layers *l)
 {
     struct layer_report *r = &l->of[LAYER_TRANSPARENT];
     struct netns_listener listeners[NETNS_LISTENERS_MAX];
-    const struct netns_options options = { .proxy = true, .transparent = true };
+    const struct netns_options options = { .proxy = true, .transparent = true, .resolver = true };
     CLEANUP(netns_control_drop) struct netns_control control = { -1, -1 };
     size_t count = 0;
     struct err e;
@@ -88,9 +88,10 @@ void try_transparent(struct layers *l)
     else
         on(r);
     if (r->state != LAYER_ON)
-        layer_cure(r,
-                   "sudo modprobe -a nf_tables nft_chain_nat nft_redir nft_reject_ipv4 nft_ct (and "
-                   "their names in a file of /etc/modules-load.d)");
+        layer_cure(
+            r,
+            "sudo modprobe -a nf_tables nft_tproxy nft_reject_ipv4 (and their names in a file of "
+            "/etc/modules-load.d)");
 }
 
 /* One of the calls that a run needs has failed. */

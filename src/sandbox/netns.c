@@ -18,24 +18,32 @@
 
 enum {
     BACKLOG = 1024,
-    LOOPBACK_INDEX = 1,   /* every network namespace is born with it */
-    REDIRECT_TABLE = 198, /* our own routing table; the number means nothing to anybody else */
-    DNS_PORT = 53,
+    LOOPBACK_INDEX = 1, /* every network namespace is born with it */
+    /* Our own routing tables; the numbers mean nothing to anybody else. */
+    TABLE_LISTED = 198, /* stand-ins, and literals with any port */
+    TABLE_EVERY = 199,  /* every address */
+    RULE_PRIORITY = 1000,
+    STANDINS =
+        0xc6120000,  /* 198.18.0.0/15: what the resolver hands out (RFC 2544, for tests only) */
+    ROOM = 16 << 10, /* bytes for requests; on the stack, and well below the socket's send buffer */
+    FULL = ROOM - 256, /* one more message still fits */
 };
+
+enum need { NEED_PROXY, NEED_TRANSPARENT, NEED_RESOLVER };
 
 static const struct listener_row {
     enum netns_listener_kind kind;
     int family, type;
-    uint16_t port;    /* 0 = any free one */
-    bool transparent; /* only with options->transparent, else only with options->proxy */
+    uint16_t port; /* 0 = any free one */
+    enum need need;
 } listener_rows[] = {
-    { LISTENER_HTTP, AF_INET, SOCK_STREAM, NETNS_HTTP_PORT, false },
-    { LISTENER_HTTP, AF_INET6, SOCK_STREAM, NETNS_HTTP_PORT, false },
-    { LISTENER_SOCKS, AF_INET, SOCK_STREAM, NETNS_SOCKS_PORT, false },
-    { LISTENER_SOCKS, AF_INET6, SOCK_STREAM, NETNS_SOCKS_PORT, false },
-    { LISTENER_TRANSPARENT, AF_INET, SOCK_STREAM, 0, true },
-    { LISTENER_DNS_UDP, AF_INET, SOCK_DGRAM, 0, true },
-    { LISTENER_DNS_TCP, AF_INET, SOCK_STREAM, 0, true },
+    { LISTENER_HTTP, AF_INET, SOCK_STREAM, NETNS_HTTP_PORT, NEED_PROXY },
+    { LISTENER_HTTP, AF_INET6, SOCK_STREAM, NETNS_HTTP_PORT, NEED_PROXY },
+    { LISTENER_SOCKS, AF_INET, SOCK_STREAM, NETNS_SOCKS_PORT, NEED_PROXY },
+    { LISTENER_SOCKS, AF_INET6, SOCK_STREAM, NETNS_SOCKS_PORT, NEED_PROXY },
+    { LISTENER_TRANSPARENT, AF_INET, SOCK_STREAM, 0, NEED_TRANSPARENT },
+    { LISTENER_DNS_UDP, AF_INET, SOCK_DGRAM, NETNS_DNS_PORT, NEED_RESOLVER },
+    { LISTENER_DNS_TCP, AF_INET, SOCK_STREAM, NETNS_DNS_PORT, NEED_RESOLVER },
 };
 enum { LISTENER_ROWS = sizeof listener_rows / sizeof *listener_rows };
 _Static_assert(LISTENER_ROWS <= NETNS_LISTENERS_MAX, "room for every listener");
@@ -69,18 +77,20 @@ union socket_address {
     struct sockaddr_in6 v6;
 };
 
-static union socket_address loopback_address(int family, uint16_t port, socklen_t *size)
+/* On loopback; the resolver on every address, because every one is routed to it. */
+static union socket_address address_of(const struct listener_row *row, socklen_t *size)
 {
     union socket_address a = { 0 };
-    if (family == AF_INET6) {
+    if (row->family == AF_INET6) {
         a.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
-                                      .sin6_port = htons(port),
+                                      .sin6_port = htons(row->port),
                                       .sin6_addr = IN6ADDR_LOOPBACK_INIT };
         *size = sizeof a.v6;
     } else {
+        in_addr_t at = row->need == NEED_RESOLVER ? INADDR_ANY : INADDR_LOOPBACK;
         a.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
-                                     .sin_port = htons(port),
-                                     .sin_addr = { htonl(INADDR_LOOPBACK) } };
+                                     .sin_port = htons(row->port),
+                                     .sin_addr = { htonl(at) } };
         *size = sizeof a.v4;
     }
     return a;
@@ -104,7 +114,7 @@ static int listener_open(const struct listener_row *row, struct err *e)
     if (row->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         return err_set(e, E_SANDBOX, errno, "listener '%s'", listener_names[row->kind]);
     socklen_t size = 0;
-    union socket_address at = loopback_address(row->family, row->port, &size);
+    union socket_address at = address_of(row, &size);
     if (bind(fd, &at.any, size) < 0)
         return err_set(e, E_SANDBOX, errno, "listener '%s' at port %u", listener_names[row->kind],
                        row->port);
@@ -119,6 +129,13 @@ static void listeners_drop(struct netns_listener *set, size_t *count)
         fd_drop(&set[--*count].fd);
 }
 
+static bool is_needed(const struct netns_options *o, enum need need)
+{
+    return need == NEED_PROXY         ? o->proxy
+           : need == NEED_TRANSPARENT ? o->transparent
+                                      : o->transparent && o->resolver;
+}
+
 int netns_build(const struct netns_options *options, struct netns_listener *out, size_t *count,
                 struct err *e)
 {
@@ -127,7 +144,7 @@ int netns_build(const struct netns_options *options, struct netns_listener *out,
         return -1;
     for (size_t i = 0; i < LISTENER_ROWS; i++) {
         const struct listener_row *row = &listener_rows[i];
-        if (!(row->transparent ? options->transparent : options->proxy))
+        if (!is_needed(options, row->need))
             continue;
         int fd = listener_open(row, e);
         if (fd < 0 && is_ipv6_off(row, e->os))
@@ -141,63 +158,135 @@ int netns_build(const struct netns_options *options, struct netns_listener *out,
     return 0;
 }
 
-static int listener_port(const struct netns_listener *set, size_t count,
-                         enum netns_listener_kind kind, uint16_t *port, struct err *e)
+/* With the flag a socket may speak for every address that is routed here; what it accepts inherits it. */
+static int make_transparent(const struct netns_listener *l, struct err *e)
 {
+    static const int on = 1;
+    if (setsockopt(l->fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on) < 0)
+        return err_set(e, E_SANDBOX, errno, "listener '%s': IP_TRANSPARENT",
+                       listener_names[l->kind]);
+    return 0;
+}
+
+/* Makes ready the listeners that stand for other addresses, and finds the port of LISTENER_TRANSPARENT. */
+static int listeners_adopt(const struct netns_listener *set, size_t count, uint16_t *port,
+                           struct err *e)
+{
+    struct sockaddr_in at = { 0 };
     for (size_t i = 0; i < count; i++) {
-        if (set[i].kind != kind)
-            continue;
-        struct sockaddr_in at = { 0 };
         socklen_t size = sizeof at;
-        if (getsockname(set[i].fd, (struct sockaddr *)&at, &size) < 0)
-            return err_set(e, E_SANDBOX, errno, "port of listener '%s'", listener_names[kind]);
-        *port = ntohs(at.sin_port);
-        return 0;
+        if (set[i].kind == LISTENER_HTTP || set[i].kind == LISTENER_SOCKS)
+            continue;
+        if (make_transparent(&set[i], e) < 0)
+            return -1;
+        if (set[i].kind == LISTENER_TRANSPARENT &&
+            getsockname(set[i].fd, (struct sockaddr *)&at, &size) < 0)
+            return err_set(e, E_SANDBOX, errno, "port of listener '%s'",
+                           listener_names[set[i].kind]);
+        if (set[i].kind == LISTENER_TRANSPARENT)
+            *port = ntohs(at.sin_port);
     }
-    return err_set(e, E_BUG, 0, "no listener '%s'", listener_names[kind]);
+    return *port ? 0
+                 : err_set(e, E_BUG, 0, "no listener '%s'", listener_names[LISTENER_TRANSPARENT]);
 }
 
-/* "What is TCP, or UDP to port 53, is routed by our table." Nothing else finds a route, so that other
- * UDP and ICMP fail in the call itself (ENETUNREACH) and not by a packet that comes later. */
-static void route_rule(struct netlink *n, uint8_t protocol, uint16_t port)
+/* A request that goes out in parts, whenever it has filled the room. */
+struct routes {
+    struct netlink n;
+    int socket;
+    char room[ROOM];
+};
+
+static int routes_send(struct routes *r, struct err *e)
 {
-    struct fib_rule_hdr head = { .family = AF_INET,
-                                 .table = REDIRECT_TABLE,
-                                 .action = FR_ACT_TO_TBL };
-    netlink_message(n, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
-    netlink_put(n, FRA_IP_PROTO, &protocol, sizeof protocol);
-    if (port) {
-        struct fib_rule_port_range range = { port, port };
-        netlink_put(n, FRA_DPORT_RANGE, &range, sizeof range);
-    }
+    netlink_acknowledge(&r->n);
+    if (netlink_send(&r->n, r->socket, e) < 0)
+        return err_while(e, "route to loopback");
+    netlink_init(&r->n, r->room, sizeof r->room);
+    return 0;
 }
 
-/* Every address is local, seen from 127.0.0.1. It stands in a table of its own and not in "local",
- * so that no program can bind a foreign address. */
-static void route_everything_to_loopback(struct netlink *n)
+/* "The block is local, seen from 127.0.0.1." It stands in a table of its own and not in "local", so that
+ * no program can bind a foreign address. */
+static int route(struct routes *r, unsigned char table, in_addr_t base, unsigned char bits,
+                 struct err *e)
 {
     struct rtmsg head = { .rtm_family = AF_INET,
-                          .rtm_table = REDIRECT_TABLE,
+                          .rtm_dst_len = bits,
+                          .rtm_table = table,
                           .rtm_protocol = RTPROT_STATIC,
                           .rtm_scope = RT_SCOPE_HOST,
                           .rtm_type = RTN_LOCAL };
-    netlink_message(n, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
-    netlink_put_u32(n, RTA_OIF, LOOPBACK_INDEX);
-    netlink_put_be32(n, RTA_PREFSRC, INADDR_LOOPBACK);
+    if (r->n.used > FULL && routes_send(r, e) < 0)
+        return -1;
+    netlink_message(&r->n, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof head);
+    if (bits)
+        netlink_put(&r->n, RTA_DST, &base, sizeof base);
+    netlink_put_u32(&r->n, RTA_OIF, LOOPBACK_INDEX);
+    netlink_put_be32(&r->n, RTA_PREFSRC, INADDR_LOOPBACK);
+    return 0;
 }
 
-static int routes_make(int socket, struct err *e)
+/* Which packets are led by a table of ours. Nothing else finds a route, so that other addresses, other UDP
+ * and ICMP fail in the call itself (ENETUNREACH). */
+struct lead {
+    unsigned char table;
+    uint8_t protocol;
+    uint16_t port;       /* 0 = every port */
+    const in_addr_t *to; /* NULL = every address */
+};
+
+static int lead(struct routes *r, struct lead l, struct err *e)
 {
-    char room[512];
-    struct netlink n;
-    netlink_init(&n, room, sizeof room);
-    route_everything_to_loopback(&n);
-    route_rule(&n, IPPROTO_TCP, 0);
-    route_rule(&n, IPPROTO_UDP, DNS_PORT);
-    netlink_acknowledge(&n);
-    if (netlink_send(&n, socket, e) < 0)
-        return err_while(e, "route to loopback");
+    struct fib_rule_hdr head = {
+        .family = AF_INET, .dst_len = l.to ? 32 : 0, .table = l.table, .action = FR_ACT_TO_TBL
+    };
+    if (r->n.used > FULL && routes_send(r, e) < 0)
+        return -1;
+    netlink_message(&r->n, RTM_NEWRULE, NLM_F_CREATE, &head, sizeof head);
+    netlink_put_u32(&r->n, FRA_PRIORITY, RULE_PRIORITY);
+    netlink_put(&r->n, FRA_IP_PROTO, &l.protocol, sizeof l.protocol);
+    if (l.to)
+        netlink_put(&r->n, FRA_DST, l.to, sizeof *l.to);
+    if (l.port) {
+        struct fib_rule_port_range range = { l.port, l.port };
+        netlink_put(&r->n, FRA_DPORT_RANGE, &range, sizeof range);
+    }
     return 0;
+}
+
+static int lead_literals(struct routes *r, const struct netns_options *o, struct err *e)
+{
+    for (size_t i = 0; i < o->literal_count; i++) {
+        const in_addr_t *to = &o->literals[i].base.v4.s_addr;
+        const struct lead one = { TABLE_EVERY, IPPROTO_TCP, o->literal_ports[i], to };
+        if (o->literals[i].base.family != AF_INET)
+            continue;
+        if ((one.port ? lead(r, one, e) : route(r, TABLE_LISTED, *to, 32, e)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int routes_make(const struct netns_options *o, int socket, struct err *e)
+{
+    struct routes r = { .socket = socket };
+    netlink_init(&r.n, r.room, sizeof r.room);
+    if (route(&r, TABLE_EVERY, 0, 0, e) < 0)
+        return -1;
+    if (o->resolver &&
+        (lead(&r, (struct lead){ TABLE_EVERY, IPPROTO_UDP, NETNS_DNS_PORT, NULL }, e) < 0 ||
+         lead(&r, (struct lead){ TABLE_EVERY, IPPROTO_TCP, NETNS_DNS_PORT, NULL }, e) < 0))
+        return -1;
+    if (o->redirect_all_literals)
+        return lead(&r, (struct lead){ TABLE_EVERY, IPPROTO_TCP, 0, NULL }, e) < 0
+                   ? -1
+                   : routes_send(&r, e);
+    if (route(&r, TABLE_LISTED, htonl(NETNS_STANDINS), NETNS_STANDIN_BITS, e) < 0 ||
+        lead(&r, (struct lead){ TABLE_LISTED, IPPROTO_TCP, 0, NULL }, e) < 0 ||
+        lead_literals(&r, o, e) < 0)
+        return -1;
+    return routes_send(&r, e);
 }
 
 int netns_control_open(struct netns_control *c, struct err *e)
@@ -220,17 +309,12 @@ int netns_redirect(const struct netns_options *options, const struct netns_liste
                    size_t count, const struct netns_control *c, struct err *e)
 {
     CHECK(options->transparent);
-    struct nftables_redirect r = { .all_literals = options->redirect_all_literals,
-                                   .literals = options->literals,
-                                   .literal_ports = options->literal_ports,
-                                   .literal_count = options->literal_count };
-    if (listener_port(listeners, count, LISTENER_TRANSPARENT, &r.transparent_port, e) < 0 ||
-        listener_port(listeners, count, LISTENER_DNS_UDP, &r.dns_udp_port, e) < 0 ||
-        listener_port(listeners, count, LISTENER_DNS_TCP, &r.dns_tcp_port, e) < 0)
+    uint16_t port = 0;
+    if (listeners_adopt(listeners, count, &port, e) < 0)
         return -1;
-    /* The rules first: without them the route would lead foreign addresses to the command's own
-     * servers; without the route nothing but ENETUNREACH happens. */
-    if (nftables_redirect(&r, c->netfilter, e) < 0)
+    /* The rules first: without them the routes would lead foreign addresses to the command's own
+     * servers; without the routes nothing but ENETUNREACH happens. */
+    if (nftables_redirect(port, options->resolver, c->netfilter, e) < 0)
         return -1;
-    return routes_make(c->route, e);
+    return routes_make(options, c->route, e);
 }

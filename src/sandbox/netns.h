@@ -11,7 +11,11 @@
 
 #include <stdbool.h>
 
-enum { NETNS_HTTP_PORT = 3128, NETNS_SOCKS_PORT = 1080 };
+enum { NETNS_HTTP_PORT = 3128, NETNS_SOCKS_PORT = 1080, NETNS_DNS_PORT = 53 };
+
+/* What the resolver hands out: 198.18.0.0/15 (RFC 2544, for tests only). */
+#define NETNS_STANDINS 0xc6120000u
+enum { NETNS_STANDIN_BITS = 15 };
 
 /* What a listening socket is for; the names of the channel's "listeners". */
 enum netns_listener_kind {
@@ -32,7 +36,8 @@ struct netns_listener {
 
 struct netns_options {
     bool proxy;                 /* 127.0.0.1 and ::1, ports 3128 and 1080 */
-    bool transparent;           /* route, redirect rules, resolver sockets */
+    bool transparent;           /* routes and redirect rules */
+    bool resolver;              /* port 53 of every address; with transparent only */
     bool redirect_all_literals; /* somebody can be asked: every IPv4 literal goes to the proxy */
     const struct ip_block
         *literals; /* IPv4 literals that allowedDomains names, with optional ports */
@@ -53,8 +58,9 @@ struct netns_control {
 int netns_control_open(struct netns_control *c, struct err *e);
 void netns_control_drop(struct netns_control *c);
 
-/* Adds the nftables rules and the routes for `transparent`. What an accepted connection wanted is its
- * SO_ORIGINAL_DST; who connects to the listener's own port wanted nothing (ENOENT). Fails with E_SANDBOX and the errno when
- * the kernel does not grant it; the listeners of netns_build stay usable. */
+/* Adds the nftables rules and the routes for `transparent`. Connections come in at LISTENER_TRANSPARENT, queries at
+ * LISTENER_DNS_*, each as it was sent: where it was meant to go is its own local address (getsockname; IP_PKTINFO). Who
+ * connects to the transparent listener's own address wanted nothing: that lies in 127.0.0.0/8, which is never redirected.
+ * Fails with E_SANDBOX and the errno when the kernel does not grant it; the listeners of netns_build stay usable. */
 int netns_redirect(const struct netns_options *options, const struct netns_listener *listeners,
                    size_t count, const struct netns_control *c, struct err *e);

@@ -203,6 +203,7 @@ static void plan_network(struct plan *p, const struct plan_request *r)
     p->resolver = p->transparent && (!s->dns_set || policy->dns);
     p->netns = (struct netns_options){ .proxy = true,
                                        .transparent = p->transparent,
+                                       .resolver = p->resolver,
                                        .redirect_all_literals = can_ask };
     size_t room = policy->allowed.count;
     struct ip_block *literals = arena_get(&p->arena, room * sizeof *literals);

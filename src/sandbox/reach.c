@@ -71,10 +71,10 @@ static int judge_host_connect(struct request *q, const union address *a, uint32_
     return proxy && port ? 0 : refuse_address(q, a, ECONNREFUSED);
 }
 
-/* What the redirect takes to the proxy or to the resolver (nftables.h). */
+/* What the redirect takes to the proxy or to the resolver (netns.h). */
 static bool is_redirected(const struct netns_options *n, const union address *a)
 {
-    const in_addr_t standins = 0xc6120000, mask = 0xfffe0000; /* 198.18.0.0/15 */
+    const in_addr_t mask = ~0u << (32 - NETNS_STANDIN_BITS);
     struct in_addr to = a->v4.sin_addr;
     if (a->any.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
         return false;
@@ -83,7 +83,8 @@ static bool is_redirected(const struct netns_options *n, const union address *a)
     const uint16_t port = port_of(a);
     if (!n->transparent)
         return false;
-    if (n->redirect_all_literals || port == 53 || (ntohl(to.s_addr) & mask) == standins)
+    if (n->redirect_all_literals || (n->resolver && port == NETNS_DNS_PORT) ||
+        (ntohl(to.s_addr) & mask) == NETNS_STANDINS)
         return true;
     for (size_t i = 0; i < n->literal_count; i++)
         if (memcmp(&n->literals[i].base.v4, &to, sizeof to) == 0 &&
@@ -100,6 +101,7 @@ static bool is_ours(const struct warden *w, uint16_t port)
         if (o->forwards[i].inner == port)
             return true;
     return port == NETNS_HTTP_PORT || port == NETNS_SOCKS_PORT ||
+           (o->network->resolver && port == NETNS_DNS_PORT) ||
            (w->own_ports[port / 8] >> port % 8 & 1);
 }
 

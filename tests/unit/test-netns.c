@@ -2,12 +2,12 @@
  * child with a user and network namespace of its own, as the caller and, for root, as nobody too; the
  * listeners are used from outside of it. */
 #include "base/fd.h"
+#include "io/socket.h"
 #include "sandbox/netns.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netfilter_ipv4.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sched.h>
@@ -241,7 +241,9 @@ static int first_difference(const int (*rows)[2], size_t count)
 #define SAME(rows) first_difference(rows, sizeof(rows) / sizeof *(rows))
 
 static const struct netns_options closed = { 0 };
-static const struct netns_options transparent = { .proxy = true, .transparent = true };
+static const struct netns_options transparent = { .proxy = true,
+                                                  .transparent = true,
+                                                  .resolver = true };
 
 static int claim_nothing_is_reachable(void)
 {
@@ -262,14 +264,16 @@ static int claim_unlisted_tcp_is_refused(void)
 {
     (void)serve(SOCK_STREAM, "0.0.0.0", 443);
     const int rows[][2] = {
-        { try_connect(SOCK_STREAM, "8.8.8.8", 443, NULL), ECONNREFUSED },
-        { try_connect(SOCK_STREAM, "10.0.0.1", 443, NULL), ECONNREFUSED },
-        { try_connect(SOCK_STREAM, "169.254.169.254", 80, NULL), ECONNREFUSED },
+        { try_connect(SOCK_STREAM, "8.8.8.8", 443, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "10.0.0.1", 443, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "169.254.169.254", 80, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "198.17.255.255", 443, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "198.20.0.0", 443, NULL), ENETUNREACH },
     };
     return SAME(rows);
 }
 
-static void test_tcp_to_an_unlisted_address_is_refused_and_never_reaches_own_servers(void **state)
+static void test_tcp_to_an_unlisted_address_fails_in_the_call(void **state)
 {
     holds(&transparent, claim_unlisted_tcp_is_refused);
 }
@@ -355,7 +359,7 @@ static void accepted_wants(const struct inside *in, const char *text, uint16_t p
     assert_true(fd >= 0);
     struct sockaddr_in wanted;
     socklen_t size = sizeof wanted;
-    assert_int_equal(getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &wanted, &size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&wanted, &size), 0);
     struct sockaddr_in expected = v4(text, port);
     assert_int_equal(wanted.sin_addr.s_addr, expected.sin_addr.s_addr);
     assert_int_equal(wanted.sin_port, expected.sin_port);
@@ -370,8 +374,10 @@ static int says_ok(const char *text, uint16_t port)
            recv(fd, answer, 2, MSG_WAITALL) == 2 && memcmp(answer, "ok", 2) == 0;
 }
 
+/* Also when a server of the command's own has the same port, on every address. */
 static int claim_standin_reaches_proxy(void)
 {
+    (void)serve(SOCK_STREAM, "0.0.0.0", 443);
     const int rows[][2] = {
         { says_ok("198.18.0.7", 443), 1 },
         { says_ok("198.19.255.254", 22), 1 },
@@ -395,7 +401,7 @@ static int claim_direct(void)
     return !says_ok("127.0.0.1", transparent_port);
 }
 
-static void test_who_connects_to_the_transparent_port_itself_wanted_nothing(void **state)
+static void test_who_connects_to_the_transparent_port_itself_wanted_loopback(void **state)
 {
     struct inside in;
     start(&in, &transparent, claim_direct);
@@ -405,9 +411,72 @@ static void test_who_connects_to_the_transparent_port_itself_wanted_nothing(void
         socklen_t size = sizeof wanted;
         assert_int_equal(poll(&ready, 1, SECONDS * 1000), 1);
         AUTO_FD fd = accept4(ready.fd, NULL, NULL, SOCK_CLOEXEC);
-        assert_int_equal(getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &wanted, &size), -1);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&wanted, &size), 0);
+        assert_int_equal(wanted.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
         assert_int_equal(send(fd, "ok", 2, 0), 2);
     }
+    finish(&in);
+}
+
+/* Its listener is closed out here before anybody dials. */
+static int claim_no_listener(void)
+{
+    (void)serve(SOCK_STREAM, "0.0.0.0", 443);
+    usleep(200 * 1000);
+    return try_connect(SOCK_STREAM, "198.18.0.7", 443, NULL) != ECONNREFUSED;
+}
+
+static void test_without_a_listener_it_is_refused_and_never_reaches_own_servers(void **state)
+{
+    struct inside in;
+    start(&in, &transparent, claim_no_listener);
+    while (in.count)
+        close(in.listeners[--in.count].fd);
+    finish(&in);
+}
+
+/* IP_FREEBIND asks for no right. Whoever uses it reaches nothing with it, above all no other destination. */
+static int claim_foreign_source(void)
+{
+    const int on = 1;
+    struct sockaddr_in at = v4("8.8.8.8", 0), to = v4("198.18.0.7", 443),
+                       other = v4("9.9.9.9", 443);
+    AUTO_FD server = serve(SOCK_STREAM, "0.0.0.0", 443);
+    AUTO_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) < 0 ||
+        bind(fd, (struct sockaddr *)&at, sizeof at) < 0)
+        return 10;
+    if (connect(fd, (struct sockaddr *)&other, sizeof other) == 0 || errno == EINPROGRESS)
+        return 1;
+    connect(fd, (struct sockaddr *)&to, sizeof to);
+    struct pollfd own = { .fd = server, .events = POLLIN };
+    return poll(&own, 1, 200) != 0;
+}
+
+static void test_a_foreign_source_leads_nowhere_else(void **state)
+{
+    holds(&transparent, claim_foreign_source);
+}
+
+static int claim_no_resolver(void)
+{
+    const int rows[][2] = {
+        { try_connect(SOCK_STREAM, "8.8.8.8", 53, NULL), ENETUNREACH },
+        { try_connect(SOCK_DGRAM, "8.8.8.8", 53, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "127.0.0.1", 53, NULL), ECONNREFUSED },
+        { says_ok("198.18.0.7", 53), 1 },
+    };
+    return SAME(rows);
+}
+
+static void test_without_a_resolver_port_53_is_like_any_other(void **state)
+{
+    struct netns_options o = transparent;
+    o.resolver = false;
+    struct inside in;
+    start(&in, &o, claim_no_resolver);
+    if (in.count)
+        accepted_wants(&in, "198.18.0.7", 53);
     finish(&in);
 }
 
@@ -416,24 +485,25 @@ static int claim_listed_literals(void)
     const int rows[][2] = {
         { says_ok("192.0.2.7", 8443), 1 },
         { says_ok("203.0.113.9", 1), 1 },
-        { try_connect(SOCK_STREAM, "192.0.2.7", 443, NULL), ECONNREFUSED },
-        { try_connect(SOCK_STREAM, "192.0.2.8", 8443, NULL), ECONNREFUSED },
+        { try_connect(SOCK_STREAM, "192.0.2.7", 443, NULL), ENETUNREACH },
+        { try_connect(SOCK_STREAM, "192.0.2.8", 8443, NULL), ENETUNREACH },
     };
     return SAME(rows);
 }
 
 static void test_listed_literals_go_to_the_proxy_with_their_port_or_any(void **state)
 {
-    struct ip_block literals[3] = { { .base = { .family = AF_INET }, .bits = 32 },
-                                    { .base = { .family = AF_INET6 }, .bits = 128 },
-                                    { .base = { .family = AF_INET }, .bits = 32 } };
-    const uint16_t ports[] = { 8443, 443, 0 };
+    struct ip_block literals[] = { { .base = { .family = AF_INET }, .bits = 32 },
+                                   { .base = { .family = AF_INET6 }, .bits = 128 },
+                                   { .base = { .family = AF_INET }, .bits = 32 },
+                                   { .base = { .family = AF_INET }, .bits = 32 } };
+    const uint16_t ports[] = { 8443, 443, 0, 0 }; /* the last one is there twice */
     literals[0].base.v4 = v4("192.0.2.7", 0).sin_addr;
-    literals[2].base.v4 = v4("203.0.113.9", 0).sin_addr;
+    literals[2].base.v4 = literals[3].base.v4 = v4("203.0.113.9", 0).sin_addr;
     struct netns_options o = transparent;
     o.literals = literals;
     o.literal_ports = ports;
-    o.literal_count = 3;
+    o.literal_count = sizeof ports / sizeof *ports;
     struct inside in;
     start(&in, &o, claim_listed_literals);
     if (in.count) {
@@ -445,7 +515,8 @@ static void test_listed_literals_go_to_the_proxy_with_their_port_or_any(void **s
 
 static int claim_last_literal(void)
 {
-    return !says_ok("10.1.15.159", 80);
+    return !says_ok("10.1.15.159", 80) || !says_ok("10.1.15.158", 81) ||
+           try_connect(SOCK_STREAM, "10.1.15.158", 80, NULL) != ENETUNREACH;
 }
 
 static void test_thousands_of_literals_fit(void **state)
@@ -456,14 +527,18 @@ static void test_thousands_of_literals_fit(void **state)
     for (uint32_t i = 0; i < MANY; i++)
         literals[i] = (struct ip_block){ { AF_INET, { .v4 = { htonl(0x0a010000 + i) } } },
                                          32 }; /* 10.1.0.0 ... 10.1.15.159 */
+    for (uint32_t i = 0; i < MANY; i += 2)
+        ports[i] = 81;
     struct netns_options o = transparent;
     o.literals = literals;
     o.literal_ports = ports;
     o.literal_count = MANY;
     struct inside in;
     start(&in, &o, claim_last_literal);
-    if (in.count)
+    if (in.count) {
         accepted_wants(&in, "10.1.15.159", 80);
+        accepted_wants(&in, "10.1.15.158", 81);
+    }
     finish(&in);
 }
 
@@ -518,13 +593,12 @@ static void test_dns_to_any_server_reaches_the_resolver(void **state)
     start(&in, &transparent, claim_dns);
     for (int i = 0; in.count && i < 3; i++) {
         struct pollfd ready = { .fd = listener(&in, LISTENER_DNS_UDP), .events = POLLIN };
-        struct sockaddr_in from;
-        socklen_t size = sizeof from;
+        struct socket_pair ends;
         char question[8];
+        socket_tell_ends(ready.fd);
         assert_int_equal(poll(&ready, 1, SECONDS * 1000), 1);
-        assert_int_equal(
-            recvfrom(ready.fd, question, sizeof question, 0, (struct sockaddr *)&from, &size), 3);
-        assert_int_equal(sendto(ready.fd, "ok", 2, 0, (struct sockaddr *)&from, size), 2);
+        assert_int_equal(socket_receive(ready.fd, question, sizeof question, &ends), 3);
+        assert_int_equal(socket_answer(ready.fd, STR("ok"), &ends), 2);
     }
     for (int i = 0; in.count && i < 2; i++) {
         struct pollfd ready = { .fd = listener(&in, LISTENER_DNS_TCP), .events = POLLIN };
@@ -558,7 +632,7 @@ static void test_the_proxy_ports_listen_before_the_command_runs(void **state)
 static int claim_ports_cannot_be_shared(void)
 {
     struct netns_listener set[NETNS_LISTENERS_MAX];
-    const struct netns_options o = { .transparent = true };
+    const struct netns_options o = { .transparent = true, .resolver = true };
     const int on = 1;
     size_t count = 0;
     struct err e;
@@ -632,12 +706,15 @@ int main(void)
         cmocka_unit_test(test_nobody_can_bind_beside_a_listener),
         cmocka_unit_test(test_without_transparent_every_foreign_address_is_unreachable),
         cmocka_unit_test(test_the_commands_own_programs_reach_each_other),
-        cmocka_unit_test(test_tcp_to_an_unlisted_address_is_refused_and_never_reaches_own_servers),
+        cmocka_unit_test(test_tcp_to_an_unlisted_address_fails_in_the_call),
         cmocka_unit_test(test_udp_and_icmp_to_foreign_addresses_fail_in_the_call),
         cmocka_unit_test(test_ipv6_to_foreign_addresses_is_unreachable),
         cmocka_unit_test(test_a_foreign_address_cannot_be_bound),
         cmocka_unit_test(test_a_standin_address_is_accepted_outside_with_the_wanted_address),
-        cmocka_unit_test(test_who_connects_to_the_transparent_port_itself_wanted_nothing),
+        cmocka_unit_test(test_who_connects_to_the_transparent_port_itself_wanted_loopback),
+        cmocka_unit_test(test_without_a_listener_it_is_refused_and_never_reaches_own_servers),
+        cmocka_unit_test(test_a_foreign_source_leads_nowhere_else),
+        cmocka_unit_test(test_without_a_resolver_port_53_is_like_any_other),
         cmocka_unit_test(test_listed_literals_go_to_the_proxy_with_their_port_or_any),
         cmocka_unit_test(test_thousands_of_literals_fit),
         cmocka_unit_test(test_with_somebody_to_ask_every_literal_goes_to_the_proxy),

@@ -8,20 +8,18 @@ import sys
 
 RULES = """
 table ip egress {{
-  chain out {{
-    type nat hook output priority -100;
-    ip daddr 127.0.0.0/8 return
-    udp dport 53 redirect to :{dns_udp}
-    tcp dport 53 redirect to :{dns_tcp}
-    meta l4proto tcp redirect to :{transparent}
+  chain in {{
+    type filter hook prerouting priority -150;
+    ip daddr != 127.0.0.0/8 tcp dport != 53 tproxy to 127.0.0.1:{port} accept
   }}
 }}
 """
 
 
-def listener(kind):
+def listener(kind, address, port):
     s = socket.socket(socket.AF_INET, kind)
-    s.bind(("0.0.0.0", 0))
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_TRANSPARENT, 1)
+    s.bind((address, port))
     if kind == socket.SOCK_STREAM:
         s.listen(64)
     return s
@@ -44,7 +42,8 @@ def do_connect(address, port, send, size, end=True):
 def do_query(message):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(20)
-        s.sendto(bytes.fromhex(message), ("9.9.9.9", 53))
+        s.connect(("9.9.9.9", 53))  # hears nobody else
+        s.send(bytes.fromhex(message))
         return s.recv(4096).hex()
 
 
@@ -52,12 +51,11 @@ def main():
     control = socket.socket(fileno=int(sys.argv[1]))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "route", "add", "local", "default", "dev", "lo"], check=True)
-    sockets = {"transparent": listener(socket.SOCK_STREAM), "dns_udp": listener(socket.SOCK_DGRAM),
-               "dns_tcp": listener(socket.SOCK_STREAM)}
-    ports = {name: s.getsockname()[1] for name, s in sockets.items()}
-    subprocess.run(["nft", "-f", "-"], input=RULES.format(**ports).encode(), check=True)
-    socket.send_fds(control, [b"x"], [s.fileno() for s in sockets.values()])
-    for s in sockets.values():
+    sockets = [listener(socket.SOCK_STREAM, "127.0.0.1", 0), listener(socket.SOCK_DGRAM, "0.0.0.0", 53),
+               listener(socket.SOCK_STREAM, "0.0.0.0", 53)]
+    subprocess.run(["nft", "-f", "-"], input=RULES.format(port=sockets[0].getsockname()[1]).encode(), check=True)
+    socket.send_fds(control, [b"x"], [s.fileno() for s in sockets])
+    for s in sockets:
         s.close()
     lines = control.makefile("rw")
     for line in lines:
