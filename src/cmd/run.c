@@ -168,6 +168,7 @@ static void switch_off_parts(struct plan *p)
     p->transparent &= !no_proxy && !p->disabled_layers[LAYER_TRANSPARENT];
     p->netns.transparent = p->transparent;
     p->resolver &= p->transparent;
+    p->netns.resolver = p->resolver;
     p->seccomp.notify &= !part_is_off(PART_WARDEN);
     p->seccomp.no_setid &= !part_is_off(PART_MODE_RULES);
 }

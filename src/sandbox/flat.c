@@ -168,7 +168,7 @@ int flat_prepare(struct flat *f, struct plan *p, struct err *e)
         return -1;
     hide_machine(p);
     p->flat = true;
-    p->transparent = p->netns.transparent = false;
+    p->transparent = p->netns.transparent = p->resolver = p->netns.resolver = false;
     p->seccomp.without_namespaces = true;
     return 0;
 }

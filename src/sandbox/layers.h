@@ -20,7 +20,7 @@ enum layer {
     LAYER_CGROUP, /* memory, pids, cpu limits */
     LAYER_RLIMIT,
     LAYER_PROXY,
-    LAYER_TRANSPARENT, /* nftables redirect and private resolver */
+    LAYER_TRANSPARENT, /* redirect (routes, nftables) and private resolver */
     LAYER_KEYRING,
     LAYERS
 };

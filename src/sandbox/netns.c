@@ -23,10 +23,8 @@ enum {
     TABLE_LISTED = 198, /* stand-ins, and literals with any port */
     TABLE_EVERY = 199,  /* every address */
     RULE_PRIORITY = 1000,
-    STANDINS =
-        0xc6120000,  /* 198.18.0.0/15: what the resolver hands out (RFC 2544, for tests only) */
-    ROOM = 16 << 10, /* bytes for requests; on the stack, and well below the socket's send buffer */
-    FULL = ROOM - 256, /* one more message still fits */
+    ROOM = 4096,       /* bytes for requests, on the stack */
+    FULL = ROOM - 128, /* one more message still fits */
 };
 
 enum need { NEED_PROXY, NEED_TRANSPARENT, NEED_RESOLVER };
@@ -133,7 +131,7 @@ static bool is_needed(const struct netns_options *o, enum need need)
 {
     return need == NEED_PROXY         ? o->proxy
            : need == NEED_TRANSPARENT ? o->transparent
-                                      : o->transparent && o->resolver;
+                                      : o->resolver;
 }
 
 int netns_build(const struct netns_options *options, struct netns_listener *out, size_t *count,
@@ -270,7 +268,8 @@ static int lead_literals(struct routes *r, const struct netns_options *o, struct
 
 static int routes_make(const struct netns_options *o, int socket, struct err *e)
 {
-    struct routes r = { .socket = socket };
+    struct routes r; /* not all of it is ever touched */
+    r.socket = socket;
     netlink_init(&r.n, r.room, sizeof r.room);
     if (route(&r, TABLE_EVERY, 0, 0, e) < 0)
         return -1;

@@ -270,12 +270,17 @@ static void plan_java(struct plan *p, const struct plan_request *r)
 }
 
 /* A forward that the deny list forbids is a mistake in the file: better said than a port that is dead. */
-static int check_forwards(const struct settings *s, const char *way,
+static int check_forwards(const struct plan *p, const char *way,
                           const struct settings_port_forward *all, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
         struct egress_verdict verdict =
-            egress_policy_judge_forward(&s->egress, all[i].outer, all[i].inner);
+            egress_policy_judge_forward(&p->settings->egress, all[i].outer, all[i].inner);
+        if (p->resolver && all[i].inner == NETNS_DNS_PORT)
+            return err_set(e, E_INPUT, 0,
+                           "x.network.ports.%s[%zu]: port %d inside the sandbox is the resolver's; "
+                           "or set x.network.dns to \"none\"",
+                           way, i, NETNS_DNS_PORT);
         if (verdict.decision == EGRESS_DENY)
             return err_set(e, E_INPUT, 0,
                            "x.network.ports.%s[%zu]: forbidden by %s; take one of the two out", way,
@@ -288,9 +293,9 @@ static int plan_ports(struct plan *p, struct err *e)
 {
     const struct settings *s = p->settings;
     p->has_ports = s->ports_in_count + s->ports_out_count > 0;
-    return check_forwards(s, "in", s->ports_in, s->ports_in_count, e) < 0
+    return check_forwards(p, "in", s->ports_in, s->ports_in_count, e) < 0
                ? -1
-               : check_forwards(s, "out", s->ports_out, s->ports_out_count, e);
+               : check_forwards(p, "out", s->ports_out, s->ports_out_count, e);
 }
 
 static uint64_t or_default(uint64_t value, uint64_t fallback)
@@ -376,6 +381,7 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     *p = (struct plan){ .settings = request->settings };
     arena_init(&p->arena, ARENA_LIMIT);
     stalled_init(&p->stalled);
+    plan_network(p, request);
     if (plan_ports(p, e) < 0 || plan_cwd(p, request, e) < 0 || plan_homes(p, request, e) < 0 ||
         resolve_lists(p, request, e) < 0 || plan_tmpdir(p, request, e) < 0 ||
         plan_search_path(p, request, e) < 0 || plan_layers(p, e) < 0 ||
@@ -387,7 +393,6 @@ int plan_build(struct plan *p, const struct plan_request *request, struct err *e
     find_dead_siblings(p, request);
     plan_java(p, request);
     stalled_rest(&p->stalled);
-    plan_network(p, request);
     plan_limits(p);
     return 0;
 }

@@ -224,6 +224,15 @@ def test_forwards_work_beside_transparent(box, echo, web):
     assert box.sh(script).ok() == "hello\nhello from the host\n"
 
 
+def test_port_53_inside_is_the_resolvers(box, echo):
+    for way, port in ("in", "9053:53"), ("out", f"{echo.port}:53"):
+        ports(box, allowed=["localhost"], **{way: [port]})
+        done = box.sh("echo ran")
+        assert done.code == 1 and done.out == "" and "resolver" in done.err
+        ports(box, allowed=["localhost"], x={"dns": "none"}, **{way: [port]})
+        assert box.sh("echo ran").ok() == "ran\n"
+
+
 # Both ways
 
 

@@ -137,23 +137,38 @@ def test_dns_none_gives_no_resolver(box, clients):
     assert done.code in (3, 4)
 
 
-def test_dns_over_tcp_and_aaaa(box):
-    """A question for AAAA gets an empty answer, over TCP as over UDP."""
+@pytest.mark.parametrize("server", ["9.9.9.9", "127.0.0.1", "127.0.0.53"])
+def test_dns_over_tcp_and_aaaa(box, server):
+    """A question for AAAA gets an empty answer, over TCP as over UDP; and it comes from who was asked."""
     box.settings(allowed=["localhost"], x=ON)
     script = r'''
 import socket, struct
 def ask(kind, tcp):
     q = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\x09localhost\0" + struct.pack(">HH", kind, 1)
     if tcp:
-        s = socket.create_connection(("9.9.9.9", 53), 10); s.sendall(struct.pack(">H", len(q)) + q)
+        s = socket.create_connection((SERVER, 53), 10); s.sendall(struct.pack(">H", len(q)) + q)
         n = struct.unpack(">H", s.recv(2, socket.MSG_WAITALL))[0]; a = s.recv(n, socket.MSG_WAITALL)
     else:
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10); s.sendto(q, ("9.9.9.9", 53)); a = s.recv(1500)
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10); s.connect((SERVER, 53)); s.send(q); a = s.recv(1500)
     _, flags, _, answers, _, _ = struct.unpack(">HHHHHH", a[:12])
     return flags & 15, answers
 print([ask(kind, tcp) for kind in (1, 28) for tcp in (False, True)])
 '''
-    assert box.run("python3", "-c", script).ok() == "[(0, 1), (0, 1), (0, 0), (0, 0)]\n"
+    assert box.run("python3", "-c", f"SERVER = {server!r}" + script).ok() == "[(0, 1), (0, 1), (0, 0), (0, 0)]\n"
+
+
+def test_a_server_of_the_commands_own_on_the_same_port_gets_nothing(box, clients, web):
+    """What is meant for another address goes to the proxy, who listens inside does not matter."""
+    box.settings(allowed=["localhost"], x=ON)
+    script = f"""
+import socket, subprocess
+own = socket.socket(); own.bind(("0.0.0.0", {web.port})); own.listen(); own.settimeout(0)
+print(subprocess.run([{str(clients("fetch"))!r}, "localhost", "{web.port}"], capture_output=True, text=True).stdout)
+try: own.accept(); print("mine")
+except OSError: pass
+"""
+    out = box.run("python3", "-c", script).ok()
+    assert "hello from the host" in out and "mine" not in out
 
 
 def test_an_opaque_tunnel_with_another_server_name_is_refused(box, secure_web, certificate):
