@@ -4,6 +4,7 @@
 #include "sandbox/netns.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -184,6 +185,6 @@ int nftables_redirect(uint16_t port, bool resolver, int socket, struct err *e)
     netlink_acknowledge(&n);
     batch_mark(&n, NFNL_MSG_BATCH_END);
     if (netlink_send(&n, socket, e) < 0)
-        return err_while(e, "nftables");
+        return err_while(e, e->os == ENOENT ? "nftables (tproxy)" : "nftables");
     return 0;
 }
