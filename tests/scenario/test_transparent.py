@@ -1,5 +1,6 @@
 """Contract 4.2: programs that know nothing of proxies work, and obey."""
 
+import os
 import re
 import shutil
 import socket
@@ -169,6 +170,18 @@ except OSError: pass
 """
     out = box.run("python3", "-c", script).ok()
     assert "hello from the host" in out and "mine" not in out
+
+
+def test_no_connection_is_tracked(box):
+    """Tracking is the host's memory, and its hooks are the dearest part of a redirect."""
+    count = "/proc/sys/net/netfilter/nf_conntrack_count"
+    if not os.path.exists(count):
+        pytest.skip("this kernel tracks nothing")
+    box.settings(allowed=["localhost"], x=ON)
+    script = ("import socket\ntcp = socket.create_connection(('198.18.77.77', 80), 10)\n"
+              "udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nudp.sendto(b'x', ('9.9.9.9', 53))\n"
+              f"print(open('{count}').read())")
+    assert box.run("python3", "-c", script).ok().strip() == "0"
 
 
 def test_an_opaque_tunnel_with_another_server_name_is_refused(box, secure_web, certificate):
