@@ -174,6 +174,7 @@ static int dial_what_is_open(void *ctx)
 {
     const uint16_t *ports = ctx;
     WANT_ERRNO(dial(AF_INET, "192.0.2.1", 81), ENETUNREACH);
+    WANT_ERRNO(dial(AF_INET, "192.0.2.1", 53), ENETUNREACH); /* there is no resolver */
     WANT(dial(AF_INET, "127.0.0.1", ports[0]) == 0 || errno == EINPROGRESS);
     return 0;
 }
