@@ -89,19 +89,21 @@ static void compare(struct netlink *n, enum nft_cmp_ops how, const void *value, 
     expression_end(n, x);
 }
 
-/* TCP that leads out of 127.0.0.0/8, and not to our resolver. */
-static void match_foreign(struct netlink *n, bool resolver)
+/* TCP that leads out of 127.0.0.0/8. */
+static void match_foreign(struct netlink *n)
 {
     const uint8_t tcp = IPPROTO_TCP, loopback = IN_LOOPBACKNET;
-    const uint16_t dns = htons(NETNS_DNS_PORT);
     load_protocol(n);
     compare(n, NFT_CMP_EQ, &tcp, sizeof tcp);
     load_header(n, NFT_PAYLOAD_NETWORK_HEADER, IPV4_DESTINATION, sizeof loopback);
     compare(n, NFT_CMP_NEQ, &loopback, sizeof loopback);
-    if (!resolver)
-        return;
-    load_header(n, NFT_PAYLOAD_TRANSPORT_HEADER, PORT_DESTINATION, sizeof dns);
-    compare(n, NFT_CMP_NEQ, &dns, sizeof dns);
+}
+
+static void match_port(struct netlink *n, uint16_t port)
+{
+    uint16_t wire = htons(port);
+    load_header(n, NFT_PAYLOAD_TRANSPORT_HEADER, PORT_DESTINATION, sizeof wire);
+    compare(n, NFT_CMP_EQ, &wire, sizeof wire);
 }
 
 /* The packet is for the connection that it belongs to, else for the transparent listener at `port` of lo's own
@@ -164,6 +166,28 @@ static size_t rule_begin(struct netlink *n)
     return netlink_nest(n, NFTA_RULE_EXPRESSIONS);
 }
 
+/* What was sent to `wanted` (0 = any port) is for who listens at `port`. */
+static void take_rule(struct netlink *n, uint16_t wanted, uint16_t port)
+{
+    size_t rule = rule_begin(n);
+    match_foreign(n);
+    if (wanted)
+        match_port(n, wanted);
+    take_to(n, port);
+    accept_packet(n);
+    netlink_unnest(n, rule);
+}
+
+/* Without our listener the command's own server on the same port would get it, or nobody could answer for
+ * that address. */
+static void reset_rule(struct netlink *n)
+{
+    size_t rule = rule_begin(n);
+    match_foreign(n);
+    reset_connection(n);
+    netlink_unnest(n, rule);
+}
+
 int nftables_redirect(uint16_t port, bool resolver, int socket, struct err *e)
 {
     char room[BATCH_ROOM];
@@ -172,16 +196,10 @@ int nftables_redirect(uint16_t port, bool resolver, int socket, struct err *e)
     batch_mark(&n, NFNL_MSG_BATCH_BEGIN);
     table(&n);
     chain(&n);
-    size_t rule = rule_begin(&n);
-    match_foreign(&n, resolver);
-    take_to(&n, port);
-    accept_packet(&n);
-    netlink_unnest(&n, rule);
-    /* Without a listener the command's own server on the same port would get it. */
-    rule = rule_begin(&n);
-    match_foreign(&n, resolver);
-    reset_connection(&n);
-    netlink_unnest(&n, rule);
+    if (resolver)
+        take_rule(&n, NETNS_DNS_PORT, NETNS_DNS_PORT);
+    take_rule(&n, 0, port);
+    reset_rule(&n);
     netlink_acknowledge(&n);
     batch_mark(&n, NFNL_MSG_BATCH_END);
     if (netlink_send(&n, socket, e) < 0)

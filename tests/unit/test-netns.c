@@ -423,7 +423,12 @@ static int claim_no_listener(void)
 {
     (void)serve(SOCK_STREAM, "0.0.0.0", 443);
     usleep(200 * 1000);
-    return try_connect(SOCK_STREAM, "198.18.0.7", 443, NULL) != ECONNREFUSED;
+    const int rows[][2] = {
+        { try_connect(SOCK_STREAM, "198.18.0.7", 443, NULL), ECONNREFUSED },
+        { try_connect(SOCK_STREAM, "9.9.9.9", 53, NULL), ECONNREFUSED },
+        { try_connect(SOCK_STREAM, "127.0.0.53", 53, NULL), ECONNREFUSED },
+    };
+    return SAME(rows);
 }
 
 static void test_without_a_listener_it_is_refused_and_never_reaches_own_servers(void **state)
