@@ -124,6 +124,7 @@ static void add_listener(struct egress_sandbox *s, const struct listener *row, i
 {
     struct listener *l = &s->listeners[s->listener_count++];
     *l = *row;
+    socket_stays_local(fd);
     l->watch = watch_new_shared(s->egress->loop, fd, on_connection, l);
     egress_accept_interest(s);
 }

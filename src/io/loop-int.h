@@ -3,9 +3,10 @@
 
 #include "io/loop.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
-/* The libuv loop inside. */
+/* The libuv loop inside. It does the look-ups (its threads) and nothing else. */
 uv_loop_t *loop_uv(struct loop *l);
 
 /* The epoll set of all watches. */
@@ -16,6 +17,22 @@ void loop_hold(struct loop *l, int change);
 
 /* How many look-ups the pool works on. */
 size_t *loop_lookups(struct loop *l);
+
+struct timer;
+
+/* The timers that run: a heap, the earliest first. */
+struct deadlines {
+    struct timer **items;
+    size_t count, cap;
+};
+
+struct deadlines *loop_deadlines(struct loop *l);
+
+/* When the earliest is due, in the loop's milliseconds. False when none runs. */
+bool deadlines_next(const struct deadlines *d, uint64_t *at_ms);
+
+/* Calls those that are due. */
+void deadlines_fire(struct deadlines *d, uint64_t now_ms);
 
 struct watch;
 

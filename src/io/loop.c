@@ -5,9 +5,11 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 /* As much as a loopback socket gives in one read; twice as much was not faster. */
@@ -19,32 +21,28 @@ struct later {
 };
 
 struct loop {
-    uv_loop_t uv;
-    int poller;     /* epoll set of all watches */
-    uv_poll_t poll; /* of the poller */
-    int held;       /* watches in it */
+    uv_loop_t uv; /* for look-ups; its own epoll set stands in ours */
     size_t lookups;
-    uv_idle_t idle; /* runs while something stands in `laters`, so that the loop does not sleep */
+    int poller; /* epoll set of all watches */
+    int held;   /* watches in it */
+    uint64_t now_ms;
+    bool stopped;
+    struct deadlines deadlines;
     struct later *laters;
     size_t later_count, later_cap;
     char *scratch; /* allocated at the first use */
 };
 
-static void on_poller(uv_poll_t *poll, int status, int mask)
+static void look_at_clock(struct loop *l)
 {
-    struct loop *l = poll->data;
-    struct epoll_event events[EVENTS];
-    (void)status;
-    (void)mask;
-    int n = epoll_wait(l->poller, events, EVENTS, 0);
-    for (int i = 0; i < n; i++)
-        watch_happened(events[i].data.ptr, events[i].events);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    l->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* Callbacks may ask for more: that is for the next turn. */
-static void run_laters(uv_idle_t *idle)
+static void run_laters(struct loop *l)
 {
-    struct loop *l = idle->data;
     size_t count = l->later_count;
     for (size_t i = 0; i < count; i++) {
         struct later now = l->laters[i];
@@ -53,8 +51,6 @@ static void run_laters(uv_idle_t *idle)
     l->later_count -= count;
     if (l->later_count)
         memmove(l->laters, l->laters + count, l->later_count * sizeof *l->laters);
-    else
-        uv_idle_stop(idle);
 }
 
 int loop_new(struct loop **out, struct err *e)
@@ -65,19 +61,17 @@ int loop_new(struct loop **out, struct err *e)
         free(l);
         return err_set(e, E_IO, -rc, "make the event loop");
     }
+    struct epoll_event answered = { .events = EPOLLIN, .data.ptr = l };
     l->poller = epoll_create1(EPOLL_CLOEXEC);
-    rc = l->poller < 0 ? -errno : uv_poll_init(&l->uv, &l->poll, l->poller);
-    if (rc < 0) {
+    if (l->poller < 0 ||
+        epoll_ctl(l->poller, EPOLL_CTL_ADD, uv_backend_fd(&l->uv), &answered) < 0) {
+        int os = errno;
         fd_drop(&l->poller);
         uv_loop_close(&l->uv);
         free(l);
-        return err_set(e, E_IO, -rc, "make the event loop");
+        return err_set(e, E_IO, os, "make the event loop");
     }
-    l->poll.data = l;
-    uv_poll_start(&l->poll, UV_READABLE, on_poller);
-    uv_unref((uv_handle_t *)&l->poll); /* see loop_hold */
-    uv_idle_init(&l->uv, &l->idle);
-    l->idle.data = l;
+    look_at_clock(l);
     *out = l;
     return 0;
 }
@@ -87,30 +81,64 @@ void loop_free(struct loop *l)
     if (!l)
         return;
     while (l->later_count)
-        run_laters(&l->idle);
-    uv_close((uv_handle_t *)&l->idle, NULL);
-    uv_close((uv_handle_t *)&l->poll, NULL);
-    uv_run(&l->uv, UV_RUN_DEFAULT); /* lets handles that are being closed finish */
-    CHECK(uv_loop_close(&l->uv) == 0);
+        run_laters(l);
+    uv_run(&l->uv, UV_RUN_DEFAULT); /* look-ups that nobody waits for any more end here */
+    CHECK(l->deadlines.count == 0 && uv_loop_close(&l->uv) == 0);
     close(l->poller);
+    free(l->deadlines.items);
     free(l->laters);
     free(l->scratch);
     free(l);
 }
 
+/* Whether anything is left that could happen. */
+static bool alive(const struct loop *l)
+{
+    return l->held || l->later_count || l->deadlines.count || l->lookups;
+}
+
+/* For epoll_wait: until the next deadline; -1 is without end. */
+static int patience(const struct loop *l)
+{
+    uint64_t at_ms;
+    if (l->stopped || l->later_count || !alive(l))
+        return 0;
+    if (!deadlines_next(&l->deadlines, &at_ms))
+        return -1;
+    uint64_t left = at_ms > l->now_ms ? at_ms - l->now_ms : 0;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+static void run_turn(struct loop *l)
+{
+    struct epoll_event events[EVENTS];
+    deadlines_fire(&l->deadlines, l->now_ms);
+    run_laters(l);
+    if (l->lookups)
+        uv_run(&l->uv, UV_RUN_NOWAIT); /* takes answers, and begins to watch for those to come */
+    int n = epoll_wait(l->poller, events, EVENTS, patience(l));
+    look_at_clock(l);
+    for (int i = 0; i < n; i++)
+        if (events[i].data.ptr != l) /* an answer is taken in the next turn */
+            watch_happened(events[i].data.ptr, events[i].events);
+}
+
 void loop_run(struct loop *l)
 {
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    look_at_clock(l);
+    while (!l->stopped && alive(l))
+        run_turn(l);
+    l->stopped = false;
 }
 
 void loop_stop(struct loop *l)
 {
-    uv_stop(&l->uv);
+    l->stopped = true;
 }
 
 uint64_t loop_now(const struct loop *l)
 {
-    return uv_now(&l->uv);
+    return l->now_ms;
 }
 
 void loop_later(struct loop *l, void (*fn)(void *ctx), void *ctx)
@@ -119,9 +147,7 @@ void loop_later(struct loop *l, void (*fn)(void *ctx), void *ctx)
         l->later_cap = l->later_cap ? l->later_cap * 2 : 16;
         l->laters = mem_grow(l->laters, l->later_cap * sizeof *l->laters);
     }
-    if (l->later_count++ == 0)
-        uv_idle_start(&l->idle, run_laters);
-    l->laters[l->later_count - 1] = (struct later){ fn, ctx };
+    l->laters[l->later_count++] = (struct later){ fn, ctx };
 }
 
 char *loop_scratch(struct loop *l, size_t *n)
@@ -146,13 +172,14 @@ void loop_hold(struct loop *l, int change)
 {
     l->held += change;
     CHECK(l->held >= 0);
-    if (l->held)
-        uv_ref((uv_handle_t *)&l->poll);
-    else
-        uv_unref((uv_handle_t *)&l->poll);
 }
 
 size_t *loop_lookups(struct loop *l)
 {
     return &l->lookups;
+}
+
+struct deadlines *loop_deadlines(struct loop *l)
+{
+    return &l->deadlines;
 }

@@ -74,9 +74,7 @@ static void finish(struct relay *r, bool clean)
         return;
     r->over = true;
     r->clean = clean;
-    watch_set(r->sides[RELAY_CLIENT], 0);
-    watch_set(r->sides[RELAY_UPSTREAM], 0);
-    loop_later(r->loop, tell_over, r);
+    loop_later(r->loop, tell_over, r); /* and until then on_side does nothing */
 }
 
 /* The receiver is gone. What it sent before may still be on its way to the other side. */

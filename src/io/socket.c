@@ -118,6 +118,13 @@ void socket_keep_alive(int fd)
     switch_on(fd, SOL_SOCKET, SO_KEEPALIVE);
 }
 
+void socket_stays_local(int listener)
+{
+    /* The system's choice may be one that paces (BBR); there is no network to be spared here. Reno is part
+     * of every kernel and needs no right; without it things work as they did. */
+    (void)setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof "reno" - 1);
+}
+
 void socket_abort_on_close(int fd)
 {
     struct linger now = { .l_onoff = 1, .l_linger = 0 };

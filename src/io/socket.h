@@ -47,6 +47,9 @@ void socket_no_delay(int fd);
 /* A dead peer is noticed in minutes although nobody sends. */
 void socket_keep_alive(int fd);
 
+/* For a listener whose connections stay on this machine: what it accepts sends without pacing. */
+void socket_stays_local(int listener);
+
 /* The next close discards what waits and tells the peer so (a reset). */
 void socket_abort_on_close(int fd);
 

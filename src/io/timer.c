@@ -6,26 +6,68 @@
 #include <stdlib.h>
 
 struct timer {
-    uv_timer_t uv; /* first: the closed callback gets this pointer back */
+    struct loop *loop;
     void (*fired)(void *ctx);
     void *ctx;
+    uint64_t at_ms;
+    size_t place; /* in the heap, from 1; 0 while it does not run */
 };
 
-static void on_fired(uv_timer_t *uv)
+static void put(struct deadlines *d, size_t place, struct timer *t)
 {
-    struct timer *t = (struct timer *)uv;
-    t->fired(t->ctx);
+    d->items[place - 1] = t;
+    t->place = place;
 }
 
-static void on_closed(uv_handle_t *handle)
+/* Finds the place for `t`, beginning at a free one: up while it is earlier than what is above, then down
+ * while something below is earlier. */
+static void settle(struct deadlines *d, size_t place, struct timer *t)
 {
-    free(handle);
+    while (place > 1 && t->at_ms < d->items[place / 2 - 1]->at_ms) {
+        put(d, place, d->items[place / 2 - 1]);
+        place /= 2;
+    }
+    for (;;) {
+        size_t below = 2 * place;
+        if (below < d->count && d->items[below]->at_ms < d->items[below - 1]->at_ms)
+            below++;
+        if (below > d->count || d->items[below - 1]->at_ms >= t->at_ms)
+            break;
+        put(d, place, d->items[below - 1]);
+        place = below;
+    }
+    put(d, place, t);
+}
+
+static void take_out(struct deadlines *d, struct timer *t)
+{
+    size_t place = t->place;
+    struct timer *last = d->items[--d->count];
+    t->place = 0;
+    if (last != t)
+        settle(d, place, last);
+}
+
+bool deadlines_next(const struct deadlines *d, uint64_t *at_ms)
+{
+    if (d->count)
+        *at_ms = d->items[0]->at_ms;
+    return d->count > 0;
+}
+
+void deadlines_fire(struct deadlines *d, uint64_t now_ms)
+{
+    while (d->count && d->items[0]->at_ms <= now_ms) {
+        struct timer *t = d->items[0];
+        take_out(d, t);
+        t->fired(t->ctx); /* may free it */
+    }
 }
 
 struct timer *timer_new(struct loop *l, void (*fired)(void *ctx), void *ctx)
 {
     struct timer *t = mem_get(sizeof *t);
-    uv_timer_init(loop_uv(l), &t->uv);
+    t->loop = l;
     t->fired = fired;
     t->ctx = ctx;
     return t;
@@ -33,16 +75,28 @@ struct timer *timer_new(struct loop *l, void (*fired)(void *ctx), void *ctx)
 
 void timer_start(struct timer *t, uint64_t ms)
 {
-    uv_timer_start(&t->uv, on_fired, ms, 0);
+    struct deadlines *d = loop_deadlines(t->loop);
+    t->at_ms = loop_now(t->loop) + ms;
+    if (!t->place) {
+        if (d->count == d->cap) {
+            d->cap = d->cap ? d->cap * 2 : 16;
+            d->items = mem_grow(d->items, d->cap * sizeof *d->items);
+        }
+        t->place = ++d->count;
+    }
+    settle(d, t->place, t);
 }
 
 void timer_stop(struct timer *t)
 {
-    uv_timer_stop(&t->uv);
+    if (t->place)
+        take_out(loop_deadlines(t->loop), t);
 }
 
 void timer_free(struct timer *t)
 {
-    if (t)
-        uv_close((uv_handle_t *)&t->uv, on_closed);
+    if (!t)
+        return;
+    timer_stop(t);
+    free(t);
 }

@@ -1,4 +1,4 @@
-/* Claims of io/relay.h, io/dial.h, io/timer.h and io/loop.h, over socket pairs and loopback. */
+/* Claims of io/relay.h, io/dial.h and io/loop.h, over socket pairs and loopback. */
 #include "io/dial.h"
 #include "io/relay.h"
 #include "io/timer.h"
