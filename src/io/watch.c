@@ -12,10 +12,11 @@ struct watch {
     struct loop *loop;
     watch_ready *ready;
     void *ctx;
-    unsigned events;
-    int fd;      /* -1 once given up */
-    bool known;  /* the kernel has the descriptor */
-    bool shared; /* and does not forget it when it is closed */
+    unsigned events; /* that the owner wants */
+    unsigned armed;  /* that the kernel tells: these, and perhaps some that were wanted before */
+    int fd;          /* -1 once given up */
+    bool known;      /* the kernel has the descriptor */
+    bool shared;     /* and does not forget it when it is closed */
 };
 
 static void give_back(void *ctx)
@@ -47,12 +48,11 @@ void watch_hand(struct watch *w, watch_ready *ready, void *ctx)
     w->ctx = ctx;
 }
 
-void watch_set(struct watch *w, unsigned events)
+static void arm(struct watch *w)
 {
-    if (events == w->events || w->fd < 0)
-        return;
     struct epoll_event wanted = {
-        .events = ((events & WATCH_READ) ? EPOLLIN : 0u) | ((events & WATCH_WRITE) ? EPOLLOUT : 0u),
+        .events =
+            ((w->events & WATCH_READ) ? EPOLLIN : 0u) | ((w->events & WATCH_WRITE) ? EPOLLOUT : 0u),
         .data.ptr = w,
     };
     /* Fails when the kernel has no memory, or for what is no socket or pipe: our own mistake. */
@@ -61,7 +61,18 @@ void watch_set(struct watch *w, unsigned events)
     if (!w->known)
         loop_hold(w->loop, +1);
     w->known = true;
+    w->armed = w->events;
+}
+
+/* The kernel hears of what is not wanted any more only when it happens all the same: mostly it is
+ * wanted again before that. */
+void watch_set(struct watch *w, unsigned events)
+{
+    if (w->fd < 0)
+        return;
     w->events = events;
+    if (events & ~w->armed)
+        arm(w);
 }
 
 static void forget(struct watch *w)
@@ -69,7 +80,7 @@ static void forget(struct watch *w)
     if (w->known)
         loop_hold(w->loop, -1);
     w->known = false;
-    w->events = 0;
+    w->events = w->armed = 0;
 }
 
 /* The kernel stops telling. */
@@ -88,11 +99,13 @@ void watch_happened(struct watch *w, uint32_t events)
         ((events & EPOLLIN) ? WATCH_READ : 0u) | ((events & EPOLLOUT) ? WATCH_WRITE : 0u);
     if (events & (EPOLLERR | EPOLLHUP))
         got = WATCH_READ | WATCH_WRITE; /* whichever call the owner makes tells */
-    got &= w->events;
-    if (got)
-        w->ready(w->ctx, got);
-    else
+    unsigned wanted = got & w->events;
+    if (got & w->armed & ~w->events)
+        arm(w);
+    else if (!wanted)
         watch_quiet(w); /* an error that nobody waits for would come again and again */
+    if (wanted)
+        w->ready(w->ctx, wanted);
 }
 
 int watch_fd(const struct watch *w)

@@ -1,13 +1,17 @@
-/* Claims of io/loop.h, io/timer.h and io/resolve.h. */
+/* Claims of io/loop.h, io/timer.h, io/watch.h and io/resolve.h. */
+#include "base/fd.h"
 #include "io/loop.h"
 #include "io/resolve.h"
 #include "io/timer.h"
+#include "io/watch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum { MANY = 64 };
@@ -194,6 +198,91 @@ static void a_cancelled_look_up_is_never_heard_of(void **state)
     assert_int_equal(b.count, 0);
 }
 
+/* A watched end of a socket pair, and how often it was told what. */
+struct ends {
+    struct bench bench;
+    struct watch *watch;
+    int other;
+    unsigned next;     /* the interest that the callback sets */
+    int reads, writes; /* that it was told of */
+};
+
+static void on_ready(void *ctx, unsigned events)
+{
+    struct ends *x = ctx;
+    x->reads += (events & WATCH_READ) != 0;
+    x->writes += (events & WATCH_WRITE) != 0;
+    watch_set(x->watch, x->next);
+}
+
+static void pair_up(struct ends *x)
+{
+    int pair[2];
+    *x = (struct ends){ 0 };
+    setup(&x->bench);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    x->watch = watch_new(x->bench.loop, pair[0], on_ready, x);
+    x->other = pair[1];
+    x->bench.timers[0] = timer_new(x->bench.loop, stop, &x->bench);
+}
+
+/* Turns for a moment. */
+static void run(struct ends *x)
+{
+    timer_start(x->bench.timers[0], 10);
+    loop_run(x->bench.loop);
+}
+
+static void part(struct ends *x)
+{
+    watch_free(x->watch);
+    fd_drop(&x->other);
+    teardown(&x->bench);
+}
+
+static void what_is_not_wanted_any_more_is_not_told(void **state)
+{
+    struct ends x;
+    pair_up(&x);
+    watch_set(x.watch, WATCH_READ);
+    assert_int_equal(write(x.other, "a", 1), 1);
+    run(&x); /* x.next is nothing, and the byte stays unread */
+    assert_int_equal(x.reads, 1);
+    x.next = WATCH_READ; /* wanted again: told again, every turn until it is read */
+    watch_set(x.watch, WATCH_READ);
+    run(&x);
+    assert_true(x.reads > 1);
+    part(&x);
+}
+
+static void one_interest_can_end_while_the_other_goes_on(void **state)
+{
+    struct ends x;
+    pair_up(&x);
+    watch_set(x.watch, WATCH_READ | WATCH_WRITE);
+    x.next = WATCH_WRITE;
+    assert_int_equal(write(x.other, "a", 1), 1);
+    run(&x);
+    assert_int_equal(x.reads, 1);
+    assert_true(x.writes > 1);
+    part(&x);
+}
+
+static void an_end_that_nobody_waits_for_is_not_told(void **state)
+{
+    struct ends x;
+    pair_up(&x);
+    watch_set(x.watch, WATCH_READ);
+    watch_set(x.watch, 0);
+    fd_drop(&x.other);
+    run(&x);
+    assert_int_equal(x.reads + x.writes, 0);
+    watch_set(x.watch, WATCH_READ);
+    run(&x);
+    assert_int_equal(x.reads, 1);
+    part(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +293,9 @@ int main(void)
         cmocka_unit_test(a_loop_that_was_stopped_can_run_again),
         cmocka_unit_test(a_look_up_wakes_a_loop_that_sleeps),
         cmocka_unit_test(a_cancelled_look_up_is_never_heard_of),
+        cmocka_unit_test(what_is_not_wanted_any_more_is_not_told),
+        cmocka_unit_test(one_interest_can_end_while_the_other_goes_on),
+        cmocka_unit_test(an_end_that_nobody_waits_for_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
