@@ -198,6 +198,7 @@ static int make_plan(struct run *r, struct err *e)
     if (result < 0)
         return -1;
     r->has_plan = true;
+    r->plan.audited = r->options.audit_file || r->options.audit_fd >= 0;
     for (int i = 0; i < LAYERS; i++) {
         r->plan.accepted[i] |= r->options.accepted[i];
         r->plan.required[i] = r->options.required[i];

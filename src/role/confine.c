@@ -95,7 +95,7 @@ static int enter_landlock(struct err *e)
     struct landlock_wants wants = { .files = LL_EXECUTE | LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK,
                                     .scopes = LL_SCOPE_SIGNAL };
     AUTO_FD rules = landlock_ruleset(abi, landlock_granted(abi, wants), e);
-    return rules < 0 ? -1 : landlock_enter(rules, e);
+    return rules < 0 ? -1 : landlock_enter(rules, 0, e);
 }
 
 static int drop_capabilities(struct err *e)

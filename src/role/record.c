@@ -16,7 +16,7 @@ static const char *state_of(const struct plan *p, const struct launch *l, int la
 }
 
 void record_start(struct record *r, const struct plan *p, const struct launch *l,
-                  const char *program)
+                  const char *program, const char *landlock_audit)
 {
     AUTO_BUF b = { 0 }, whole = { 0 };
     struct utsname kernel = { 0 };
@@ -37,6 +37,7 @@ void record_start(struct record *r, const struct plan *p, const struct launch *l
     for (int i = 0; i < LAYERS; i++)
         json_member_text(&b, layer_name((enum layer)i), state_of(p, l, i));
     json_write_object_end(&b);
+    json_member_text(&b, "landlock_audit", landlock_audit);
     json_write_object_end(&b);
     buf_add(&whole, (struct str){ b.p + 1, b.n - 2 });
     struct audit_event event = { .kind = AUDIT_START,
@@ -89,6 +90,48 @@ void record_call(struct record *r, const struct warden_report *report)
                                     .detail_json = buf_text(&detail) };
         audit_write(r->audit, &lost);
     }
+}
+
+static enum audit_kind kind_of(const char *blockers)
+{
+    if (strcmp(blockers, "fs.resolve_unix") == 0 ||
+        strcmp(blockers, "scope.abstract_unix_socket") == 0)
+        return AUDIT_UNIX;
+    if (strncmp(blockers, "fs.", 3) == 0)
+        return AUDIT_FILE;
+    return strncmp(blockers, "net.", 4) == 0 ? AUDIT_NET : AUDIT_SYSCALL;
+}
+
+void record_landlock(struct record *r, const struct landlock_denial *denial)
+{
+    const struct kernel_audit *k = denial->record;
+    AUTO_BUF b = { 0 }, detail = { 0 };
+    json_write_object(&b);
+    json_member_text(&b, "blockers", k->blockers);
+    json_write_object_end(&b);
+    buf_add(&detail, (struct str){ b.p + 1, b.n - 2 });
+    struct audit_event event = {
+        .kind = kind_of(k->blockers),
+        .denied = true,
+        .layer = "landlock",
+        .pid_inside = denial->pid_inside,
+        .pid_outside = k->pid,
+        .exe = k->exe[0] ? k->exe : NULL,
+        .argv0 = k->comm[0] ? k->comm : NULL,
+        .object = str_of(k->object[0] ? k->object : k->blockers),
+        .os = k->os,
+        .detail_json = buf_text(&detail),
+    };
+    audit_write(r->audit, &event);
+}
+
+void record_landlock_lost(struct record *r)
+{
+    struct audit_event event = { .kind = AUDIT_FILE,
+                                 .denied = true,
+                                 .layer = "landlock",
+                                 .object = STR("records of the kernel dropped: too many at once") };
+    audit_write(r->audit, &event);
 }
 
 void record_net(struct record *r, const struct net_report *report)

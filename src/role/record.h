@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "sandbox/audit.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/landlock_audit.h"
 #include "sandbox/launch.h"
 #include "sandbox/violations.h"
 #include "sandbox/warden.h"
@@ -41,12 +42,16 @@ struct net_report {
 };
 
 /* AUDIT_START with the settings' hash, versions and the state of every layer. `program` is the
- * command's first word only: arguments may hold secrets. */
+ * command's first word only: arguments may hold secrets. `landlock_audit` is the state of that source. */
 void record_start(struct record *r, const struct plan *p, const struct launch *l,
-                  const char *program);
+                  const char *program, const char *landlock_audit);
 
 /* One judged call of the warden. */
 void record_call(struct record *r, const struct warden_report *report);
+
+/* One denial that the kernel logged, and that it dropped some. */
+void record_landlock(struct record *r, const struct landlock_denial *denial);
+void record_landlock_lost(struct record *r);
 
 /* One judged connection. */
 void record_net(struct record *r, const struct net_report *report);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "proto/json.h"
 #include "role/asking.h"
+#include "role/denials.h"
 #include "role/frame.h"
 #include "role/granting.h"
 #include "role/overrun.h"
@@ -43,6 +44,7 @@ struct supervisor {
     struct egress_process proxy;
     bool proxy_failed;
     struct record record;
+    struct denials denials;
     struct watch watch;
     struct asking *asking;
     struct granting *granting; /* NULL: nobody is asked about files */
@@ -346,7 +348,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int poll_timeout(const struct supervisor *s, int64_t now)
 {
-    int64_t at = audit_deadline(s->record.audit);
+    int64_t at = earlier(audit_deadline(s->record.audit), denials_deadline(&s->denials));
     at = earlier(at, asking_deadline(s->asking));
     at = earlier(at, s->wall_kill_at ? s->wall_kill_at : s->wall_at ? s->wall_at : -1);
     if (at < 0)
@@ -356,6 +358,7 @@ static int poll_timeout(const struct supervisor *s, int64_t now)
 
 static void run_timers(struct supervisor *s, int64_t now)
 {
+    denials_tick(&s->denials, &s->record, now);
     audit_tick(s->record.audit);
     asking_tick(s->asking, now);
     if (s->wall_kill_at && now >= s->wall_kill_at) {
@@ -379,6 +382,7 @@ enum poll_owner {
     P_LISTENER,
     P_ASKING,
     P_STEERING,
+    P_DENIALS,
     P_PTY
 };
 
@@ -413,6 +417,7 @@ static void fill_polls(struct supervisor *s, struct polls *p)
     want(p, P_LISTENER, ports_fd(&s->ports), POLLIN); /* gone once the proxy has the sockets */
     want(p, P_ASKING, asking_fd(s->asking), asking_events(s->asking));
     want(p, P_STEERING, steering_fd(s->steering), POLLIN);
+    want(p, P_DENIALS, denials_fd(&s->denials), POLLIN);
     p->pty_at = p->count;
     if (!s->pty)
         return;
@@ -468,6 +473,8 @@ static bool turn(struct supervisor *s)
                 send_signal(s, SIGTERM);
                 s->wall_kill_at = now + SECOND_SIGNAL_MS; /* contract 1.2: SIGKILL after 2 s */
             }
+            break;
+        case P_DENIALS: /* run_timers takes them */
             break;
         case P_PTY:
             pty = true;
@@ -557,6 +564,7 @@ static int finish(struct supervisor *s, struct err *e)
         overrun_of_processes(&s->record, s->asked->plan, &end);
     }
     launch_end(&s->launch);
+    denials_finish(&s->denials, &s->record, now_ms());
     record_end(&s->record, status, &s->usage, usage.memory_peak);
     if (s->pty)
         pty_free(s->pty);
@@ -578,6 +586,7 @@ static void release(struct supervisor *s)
     asking_free(s->asking);
     steering_free(s->steering);
     violations_free(s->record.violations);
+    denials_release(&s->denials);
     if (audit_close(s->record.audit, &e) < 0)
         log_error("audit log: %s", e.text);
     fd_drop(&s->signals);
@@ -593,6 +602,7 @@ static int open_parts(struct supervisor *s, struct err *e)
                        &s->record.violations, e) < 0 ||
         asking_new(a, run_id, &s->record, &s->proxy, &s->asking, e) < 0)
         return -1;
+    denials_open(&s->denials, a->plan->audited);
     struct steered steered = { s->asking, &s->proxy, &s->record, &s->launch };
     if (steering_new(a, &steered, &s->steering, e) < 0)
         return -1;
@@ -691,7 +701,8 @@ int supervise(const struct supervision *asked, struct err *e)
                                   s.launch.report);
     if (judge_layers(&s, e) < 0)
         return -1;
-    record_start(&s.record, p, &s.launch, asked->command->argv[0]);
+    denials_begin(&s.denials, &s.launch);
+    record_start(&s.record, p, &s.launch, asked->command->argv[0], s.denials.state);
     record_layers(&s);
     if (s.launch.pty >= 0) {
         if (pty_new(STDIN_FILENO, STDOUT_FILENO, s.launch.pty, &s.pty, e) < 0)

@@ -84,6 +84,50 @@ int boss_receive(int socket, struct boss_message *m, int fds[BOSS_FDS_MAX], size
     return 1;
 }
 
+union credentials {
+    char space[CMSG_SPACE(sizeof(struct ucred))];
+    struct cmsghdr align;
+};
+
+int boss_introduce(int socket, struct err *e)
+{
+    const struct ucred self = { getpid(), geteuid(), getegid() };
+    struct boss_message m = { .kind = BOSS_BORN, .number = getppid() };
+    union credentials control = { 0 };
+    struct iovec part = { .iov_base = &m, .iov_len = offsetof(struct boss_message, body) };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_CREDENTIALS;
+    c->cmsg_len = CMSG_LEN(sizeof self);
+    memcpy(CMSG_DATA(c), &self, sizeof self);
+    return sendmsg(socket, &header, MSG_NOSIGNAL) < 0 ? err_set(e, E_IO, errno, "introduce") : 0;
+}
+
+bool boss_meet(int socket, pid_t *sender, pid_t *parent)
+{
+    const int on = 1;
+    struct boss_message m = { 0 };
+    union credentials control;
+    struct iovec part = { .iov_base = &m, .iov_len = sizeof m };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    struct ucred from;
+    if (setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
+        recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0 || m.kind != BOSS_BORN)
+        return false;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+        return false;
+    memcpy(&from, CMSG_DATA(c), sizeof from);
+    *sender = from.pid;
+    *parent = m.number;
+    return true;
+}
+
 int boss_wait(int socket, enum boss_kind kind)
 {
     struct boss_message m = { 0 };

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 enum boss_kind {
     /* supervisor -> init */
@@ -38,6 +39,8 @@ enum boss_kind {
     /* spawner -> supervisor */
     BOSS_STARTED, /* number = pid inside; tag as in BOSS_COMMAND */
     BOSS_REFUSED, /* number = errno, tag, body = what could not be done */
+    /* command, before BOSS_GO -> supervisor, with plan.audited; number = its parent inside */
+    BOSS_BORN,
 };
 
 enum { BOSS_NO_MEMORY_GROUP = 1, BOSS_NO_PIDS_GROUP = 2, BOSS_NO_CPU_GROUP = 4 };
@@ -56,6 +59,12 @@ struct boss_message {
 /* Sends one message; `fds` may be NULL. */
 int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
               struct err *e);
+
+/* Sends BOSS_BORN with the sender's pid, which the kernel vouches for and translates. */
+int boss_introduce(int socket, struct err *e);
+
+/* False while BOSS_BORN is not there. Else *sender is its pid as ours are counted, *parent as it said. */
+bool boss_meet(int socket, pid_t *sender, pid_t *parent);
 
 /* Waits for one message of this kind. -1 when another one comes, or the end. */
 int boss_wait(int socket, enum boss_kind kind);

@@ -188,6 +188,8 @@ static int become(void *argument)
         give_up(failure, 1, e.os, e.text);
     if (confine_command(p, &e) < 0)
         give_up(failure, 1, e.os, e.text);
+    if (p->audited && b->go >= 0 && boss_introduce(b->go, &e) < 0)
+        give_up(failure, 1, e.os, e.text);
     /* Until then the supervisor makes the network, and may refuse the whole. */
     if (b->go >= 0 && boss_wait(b->go, BOSS_GO) < 0)
         _exit(125);

@@ -327,9 +327,11 @@ int confine_allow_inside(const struct plan *p, int ruleset, struct err *e)
     return allow_devices(&r, e);
 }
 
-int confine_warden(int ruleset, struct err *e)
+/* What the warden itself is refused stands in its own report. */
+int confine_warden(const struct plan *p, int ruleset, struct err *e)
 {
-    return ruleset >= 0 && landlock_enter(ruleset, e) < 0 ? err_while(e, "layer landlock") : 0;
+    const unsigned log = p->audited ? LL_LOG_SAME_EXEC_OFF | LL_LOG_NEW_EXEC_ON : 0;
+    return ruleset >= 0 && landlock_enter(ruleset, log, e) < 0 ? err_while(e, "layer landlock") : 0;
 }
 
 int confine_command(const struct plan *p, struct err *e)
@@ -345,8 +347,10 @@ int confine_command(const struct plan *p, struct err *e)
     struct landlock_wants granted = landlock_granted(abi, wants);
     if (!granted.files && !granted.net && !granted.scopes)
         return 0;
+    /* Domains that the command makes for itself are its own affair, and may be many. */
+    const unsigned log = p->audited ? LL_LOG_NEW_EXEC_ON | LL_LOG_SUBDOMAINS_OFF : 0;
     AUTO_FD ruleset = landlock_ruleset(abi, wants, e);
-    if (ruleset < 0 || landlock_enter(ruleset, e) < 0)
+    if (ruleset < 0 || landlock_enter(ruleset, log, e) < 0)
         return err_while(e, "layer landlock");
     return 0;
 }

@@ -26,8 +26,9 @@ int confine_allow_host(const struct plan *p, int ruleset, struct err *e);
  * at the same time. */
 int confine_allow_inside(const struct plan *p, int ruleset, struct err *e);
 
-/* Puts the caller, the warden, into the domain, once both have added theirs; no_new_privs must be set. */
-int confine_warden(int ruleset, struct err *e);
+/* Puts the caller, the warden, into the domain, once both have added theirs; no_new_privs must be set. With
+ * plan.audited the kernel logs what this domain and the inner one refuse. */
+int confine_warden(const struct plan *p, int ruleset, struct err *e);
 
 /* Puts the caller into the inner domain. */
 int confine_command(const struct plan *p, struct err *e);

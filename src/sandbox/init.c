@@ -252,7 +252,7 @@ static int confine(struct init *i, struct err *e)
     i->in_domain = !cover_is_needed(&i->cover);
     if (!i->in_domain)
         return 0;
-    if (confine_warden(s->ruleset, e) < 0)
+    if (confine_warden(s->plan, s->ruleset, e) < 0)
         return -1;
     if (s->ruleset >= 0)
         close(s->ruleset);

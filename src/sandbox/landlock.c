@@ -15,6 +15,7 @@ enum {
     CREATE_RULESET_VERSION = 1, /* ask for the ABI instead of making a rule set */
     RULE_PATH_BENEATH = 1,
     RULE_NET_PORT = 2,
+    LOG_ABI = 7,
     UNKNOWN = -1, /* ABI */
 };
 
@@ -126,9 +127,10 @@ int landlock_allow_port(int ruleset, int abi, uint16_t port, uint64_t access, st
     return 0;
 }
 
-int landlock_enter(int ruleset, struct err *e)
+int landlock_enter(int ruleset, unsigned log, struct err *e)
 {
-    if (syscall(NR_LANDLOCK_RESTRICT_SELF, ruleset, 0) < 0)
+    const unsigned flags = landlock_abi() < LOG_ABI ? 0 : log;
+    if (syscall(NR_LANDLOCK_RESTRICT_SELF, ruleset, flags) < 0)
         return err_set(e, E_SANDBOX, errno, "landlock: enter the rule set");
     return 0;
 }

@@ -65,5 +65,12 @@ int landlock_allow_entry(int ruleset, int abi, int path_fd, bool directory, uint
 
 int landlock_allow_port(int ruleset, int abi, uint16_t port, uint64_t access, struct err *e);
 
-/* Puts the calling thread into the rule set for good. no_new_privs must be set. */
-int landlock_enter(int ruleset, struct err *e);
+/* What the domain refuses goes to the kernel's audit log (ABI 7). Unasked the kernel logs what is refused
+ * until the next execve. */
+#define LL_LOG_SAME_EXEC_OFF (1u << 0)
+#define LL_LOG_NEW_EXEC_ON (1u << 1)
+#define LL_LOG_SUBDOMAINS_OFF (1u << 2) /* nor what domains made later, within this one, refuse */
+
+/* Puts the calling thread into the rule set for good. no_new_privs must be set. `log`: LL_LOG bits, dropped
+ * where the kernel lacks them. */
+int landlock_enter(int ruleset, unsigned log, struct err *e);

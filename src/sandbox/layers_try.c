@@ -170,7 +170,7 @@ static bool landlock_refuses(int abi, struct err *e)
     AUTO_FD set = landlock_ruleset(abi, wants, e);
     AUTO_FD root = path_open("/");
     if (set < 0 || root < 0 || landlock_allow_path(set, abi, root, LL_READ, e) < 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_enter(set, e) < 0)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_enter(set, 0, e) < 0)
         return false;
     AUTO_FD fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (fd >= 0 || errno != EACCES) {

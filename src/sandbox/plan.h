@@ -80,6 +80,7 @@ struct plan {
     struct cgroup_limits limits;
     struct seccomp_choice seccomp;
     bool ask_files;                 /* x.ask.files, and there is somebody to ask */
+    bool audited;                   /* an audit log is wanted */
     bool has_ports;                 /* x.network.ports names some */
     bool flat;                      /* without namespaces; see flat.h */
     uint16_t http_port, socks_port; /* of the proxy on 127.0.0.1; 0 = those of netns.h */

@@ -132,7 +132,7 @@ int spawner_wait_for_rules(const struct plan *p, int ruleset, int orders, struct
 
 static int confine(const struct spawner_setup *setup, struct err *e)
 {
-    if (confine_warden(setup->ruleset, e) < 0)
+    if (confine_warden(setup->plan, setup->ruleset, e) < 0)
         return -1;
     if (setup->ruleset >= 0)
         close(setup->ruleset);

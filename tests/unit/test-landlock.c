@@ -74,7 +74,7 @@ static int enter_with(uint64_t access, const char *path)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -1;
-    return landlock_enter(set, &e);
+    return landlock_enter(set, 0, &e);
 }
 
 static int refused(const char *dir)
