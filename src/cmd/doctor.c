@@ -5,6 +5,7 @@
 #include "cmd/commands.h"
 #include "proto/json_write.h"
 #include "sandbox/host_facts.h"
+#include "sandbox/landlock_audit.h"
 #include "sandbox/layers.h"
 
 #include <limits.h>
@@ -95,7 +96,17 @@ static void collect_notes(const struct host_facts *f, struct buf *notes)
         buf_addf(notes, "HOME is not an absolute path: ~ means the passwd entry\n");
 }
 
-static void print_text(const struct host_facts *f, const struct layers *l, const struct buf *notes)
+/* Whether an audit log of a run would hold what Landlock refused. */
+static void ask_landlock_audit(char state[LANDLOCK_AUDIT_STATE_MAX])
+{
+    struct landlock_audit *l = landlock_audit_new(state);
+    if (l)
+        landlock_audit_is_on(l, state);
+    landlock_audit_free(l);
+}
+
+static void print_text(const struct host_facts *f, const struct layers *l, const char *audit,
+                       const struct buf *notes)
 {
     const char *term = getenv("TERM");
     bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
@@ -111,6 +122,7 @@ static void print_text(const struct host_facts *f, const struct layers *l, const
         if (l->landlock_abi && gaps[i].abi > l->landlock_abi)
             printf("  %-30s (Linux %s)  %s\n", gaps[i].right, gaps[i].linux_version,
                    gaps[i].instead);
+    printf("Landlock audit: %s\n", audit);
     printf("Control groups: %s\n", l->placement[0] ? l->placement : "none may be made here");
     struct str rest = buf_str(notes), line;
     for (bool first = true; str_cut(&rest, '\n', &line) && line.n; first = false)
@@ -151,7 +163,8 @@ static void add_host(struct buf *b, const struct host_facts *f)
     json_write_object_end(b);
 }
 
-static void print_json(const struct host_facts *f, const struct layers *l, const struct buf *notes)
+static void print_json(const struct host_facts *f, const struct layers *l, const char *audit,
+                       const struct buf *notes)
 {
     AUTO_BUF b = { 0 };
     json_write_object(&b);
@@ -170,6 +183,7 @@ static void print_json(const struct host_facts *f, const struct layers *l, const
         json_write_object_end(&b);
     }
     json_write_array_end(&b);
+    json_member_text(&b, "landlockAudit", audit);
     json_write_key(&b, STR("notes"));
     json_write_array(&b);
     struct str rest = buf_str(notes), line;
@@ -209,13 +223,15 @@ int cmd_doctor(int argc, char **argv)
     struct host_facts facts;
     struct layers layers;
     AUTO_BUF notes = { 0 };
+    char audit[LANDLOCK_AUDIT_STATE_MAX];
     host_facts_read(&facts);
     layers_check(&layers);
+    ask_landlock_audit(audit);
     collect_notes(&facts, &notes);
     if (json)
-        print_json(&facts, &layers, &notes);
+        print_json(&facts, &layers, audit, &notes);
     else
-        print_text(&facts, &layers, &notes);
+        print_text(&facts, &layers, audit, &notes);
     if (fflush(stdout) != 0) {
         log_error("doctor: the report could not be written");
         return EXIT_UNUSABLE;

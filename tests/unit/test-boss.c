@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -83,6 +84,25 @@ static void who_waits_for_one_message_takes_no_other(void **state)
     assert_int_equal(boss_wait(ours, BOSS_GO), -1);
 }
 
+static void who_introduces_itself_is_known_by_its_pid_also_after_its_end(void **state)
+{
+    pid_t sender, parent;
+    assert_false(boss_meet(ours, &sender, &parent));
+    pid_t child = fork();
+    if (child == 0) {
+        struct err e;
+        _exit(boss_introduce(theirs, &e) < 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(boss_meet(ours, &sender, &parent));
+    assert_int_equal(sender, child);
+    assert_int_equal(parent, getpid());
+    send_text(theirs, BOSS_STARTED, "", NULL, 0);
+    assert_false(boss_meet(ours, &sender, &parent));
+}
+
 int main(void)
 {
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -90,6 +110,7 @@ int main(void)
         CLAIM(a_message_arrives_whole_and_its_descriptors_close_on_exec),
         CLAIM(what_was_said_before_an_end_is_heard_though_the_other_side_left_messages_unread),
         CLAIM(who_waits_for_one_message_takes_no_other),
+        CLAIM(who_introduces_itself_is_known_by_its_pid_also_after_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
