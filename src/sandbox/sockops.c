@@ -264,7 +264,7 @@ static int bind_name(struct request *q, int socket, const struct place *at, cons
         unlink(name); /* somebody outside has put another directory in the way */
         os = EACCES;
     }
-    if (fchdir(w->root) < 0) /* stay where nothing can be unmounted beneath us */
+    if (fchdir(w->start) < 0) /* where the next command is to begin */
         os = os ? os : errno;
     return os;
 }

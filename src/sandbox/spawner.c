@@ -57,6 +57,7 @@ static void obey(struct spawner *s, struct warden *w, const struct boss_message 
     for (int i = 0; i < 3; i++)
         warden_note_descriptor(w, c.stdio[i] = fds[i + 1]);
     c.own_session = true;
+    warden_make_ready(w);
     int result =
         command_start(s->setup->plan, s->setup->filter, &c, fds[4], -1, &pid, &listener, &e);
     free((void *)c.argv);

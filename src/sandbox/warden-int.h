@@ -36,6 +36,7 @@ struct warden {
     struct warden_options options;
     struct notify notify;
     int epoll, proc, fds, root; /* /proc, /proc/self/fd and / as they are for us */
+    int start;                  /* our working directory, in which commands begin */
     size_t listeners;
     struct pending *pending; /* calls that wait for something; see pending.h */
     size_t pending_count;
@@ -53,12 +54,12 @@ struct warden {
         mode_t mask;
         int64_t until, not_before; /* monotonic ns */
     } umask_seen;
-    mode_t umask_now;         /* our own */
-    uint32_t last_wish;       /* its number; see wishes.h */
-    struct source answers;    /* to wishes */
-    uint32_t lost;            /* reports that found the queue full */
-    struct disk_quota *quota; /* NULL = none */
-    struct source removed;    /* of the quota */
+    mode_t umask_now, umask_start; /* our own: for the last file, and with which commands begin */
+    uint32_t last_wish;            /* its number; see wishes.h */
+    struct source answers;         /* to wishes */
+    uint32_t lost;                 /* reports that found the queue full */
+    struct disk_quota *quota;      /* NULL = none */
+    struct source removed;         /* of the quota */
     bool excess_told;
 };
 

@@ -335,6 +335,11 @@ void warden_set_umask(struct warden *w, mode_t mask)
     w->umask_now = mask;
 }
 
+void warden_make_ready(struct warden *w)
+{
+    warden_set_umask(w, w->umask_start);
+}
+
 void warden_read_comm(struct request *q, char *out, size_t room)
 {
     char path[32];
@@ -367,9 +372,10 @@ static int open_tree_of_proc(struct warden *w, struct err *e)
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     w->fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
     w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    w->start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (w->proc < 0 || w->fds < 0 || w->root < 0 || w->epoll < 0)
-        return err_set(e, E_SANDBOX, errno, "layer seccomp: open what the warden needs in /proc");
+    if (w->proc < 0 || w->fds < 0 || w->root < 0 || w->start < 0 || w->epoll < 0)
+        return err_set(e, E_SANDBOX, errno, "layer seccomp: open what the warden needs");
     return 0;
 }
 
@@ -415,8 +421,10 @@ static int run_timers(struct warden *w)
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e)
 {
     struct warden *w = mem_get(sizeof *w);
-    *w = (struct warden){ .options = *options, .epoll = -1, .proc = -1, .fds = -1, .root = -1 };
-    w->umask_now = umask(077);
+    *w = (struct warden){
+        .options = *options, .epoll = -1, .proc = -1, .fds = -1, .root = -1, .start = -1
+    };
+    w->umask_now = w->umask_start = umask(077);
     umask(w->umask_now);
     /* A limit on file sizes and a peer that is gone are errors of the caller's, not our end. Blocked,
      * because what is ignored would stay ignored in the command. */
@@ -528,6 +536,7 @@ void warden_free(struct warden *w)
     fd_drop(&w->proc);
     fd_drop(&w->fds);
     fd_drop(&w->root);
+    fd_drop(&w->start);
     fd_drop(&w->epoll);
     fd_drop(&w->options.redirect);
     free(w);

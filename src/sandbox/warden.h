@@ -1,6 +1,6 @@
 /* warden.h - performs file and socket calls in the command's place, after judging them by name.
  *
- * One process per sandbox, single-threaded: it serialises every change of names that the command
+ * One thread per sandbox: it serialises every change of names that the command
  * makes, so that a judgement and the deed cannot be torn apart by the command itself. It lives in
  * the sandbox's namespaces, inside the outer Landlock domain (reads minus hidden paths, writes only
  * beneath the allowed roots), holds CAP_SYS_PTRACE towards the sandbox and nothing else, is not
@@ -94,13 +94,17 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
  * that counts. */
 void warden_note_descriptor(struct warden *w, int fd);
 
+/* A command is about to be started by this thread: it gets the umask with which the warden began, not the
+ * one of whoever made the last file. */
+void warden_make_ready(struct warden *w);
+
 /* Takes over a seccomp notification descriptor; it is closed when no process is left behind it. */
 int warden_add(struct warden *w, int listener, struct err *e);
 
 /* Serves the listeners until each of them has no process left, then returns 0. When there is none at
  * the start, it serves for ever. `wake` is a descriptor that, when readable, makes the function call
- * `on_wake(w, ctx)`; the callback may add a listener with warden_add. -1 as wake = none. The calling
- * process must be single-threaded: its umask and working directory are the warden's. */
+ * `on_wake(w, ctx)`; the callback may add a listener with warden_add. -1 as wake = none. No other
+ * thread may share the calling one's umask and working directory (CLONE_FS): they are the warden's. */
 int warden_run(struct warden *w, int wake, void (*on_wake)(struct warden *w, void *ctx), void *ctx,
                struct err *e);
 void warden_free(struct warden *w);
