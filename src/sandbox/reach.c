@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,10 +32,11 @@ static uint16_t port_of(const union address *a)
     return ntohs(a->any.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port);
 }
 
+/* The kernel also takes an address of IPv6 that ends before its scope (RFC 2133); what is not there is 0. */
 static bool is_internet(const union address *a, uint32_t length)
 {
     return (a->any.sa_family == AF_INET && length >= sizeof a->v4) ||
-           (a->any.sa_family == AF_INET6 && length >= sizeof a->v6);
+           (a->any.sa_family == AF_INET6 && length >= offsetof(struct sockaddr_in6, sin6_scope_id));
 }
 
 static int refuse_address(struct request *q, const union address *a, int os)

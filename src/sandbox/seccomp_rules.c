@@ -378,6 +378,9 @@ static void add_sockets(struct rules *r)
         add(r, refuse, name, 2,
             (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_RAW) });
         add(r, refuse, name, 2, (struct scmp_arg_cmp[]){ is(0, internet[i]), is(2, IPPROTO_SCTP) });
+        /* SCTP again, which is what this type means without a protocol. */
+        add(r, refuse, name, 2,
+            (struct scmp_arg_cmp[]){ is(0, internet[i]), masked(1, TYPE, SOCK_SEQPACKET) });
         /* Landlock's rules on TCP do not see these; programs go on with plain TCP. */
         for (uint32_t over = SMC; over <= MPTCP; over += MPTCP - SMC)
             add(r, SCMP_ACT_ERRNO(EPROTONOSUPPORT), name, 3,
@@ -442,7 +445,7 @@ static void add_without_namespaces(struct rules *r)
 {
     enum { TYPE = 0xf };
     static const uint32_t internet[] = { AF_INET, AF_INET6 };
-    static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET };
+    static const uint32_t types[] = { SOCK_DGRAM, SOCK_RDM };
     for (size_t i = 0; i < 2; i++)
         for (size_t k = 0; k < sizeof types / sizeof *types; k++)
             add(r, SCMP_ACT_ERRNO(EACCES), "socket", 2,

@@ -80,7 +80,8 @@ static bool by_multipath(void)
 static bool by_other_protocols(void)
 {
     return made(AF_INET, SOCK_STREAM, IPPROTO_SCTP) ||
-           made(AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP) || made(AF_INET, SOCK_DCCP, IPPROTO_DCCP);
+           made(AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP) || made(AF_INET, SOCK_SEQPACKET, 0) ||
+           made(AF_INET, SOCK_DCCP, IPPROTO_DCCP);
 }
 
 static bool by_netlink(void)

@@ -118,18 +118,26 @@ static void own_objects_work(void **state)
     assert_int_equal(ward_run(&ward, use_own_objects, &key), 0);
 }
 
-static int dial(int family, const char *address, uint16_t port)
+static int dial_with(int family, const char *address, uint16_t port, bool shortened)
 {
+    enum { SHORT_V6 = 24 };
     struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
     struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
     const bool is_v4 = family == AF_INET;
     CHECK(inet_pton(family, address, is_v4 ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr) == 1);
+    /* The kernel also takes an address that ends before its scope (RFC 2133). */
+    const socklen_t size = is_v4 ? sizeof v4 : shortened ? SHORT_V6 : sizeof v6;
     int s = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    int result = connect(s, is_v4 ? (void *)&v4 : (void *)&v6, is_v4 ? sizeof v4 : sizeof v6);
+    int result = connect(s, is_v4 ? (void *)&v4 : (void *)&v6, size);
     int os = errno;
     close(s);
     errno = os;
     return result;
+}
+
+static int dial(int family, const char *address, uint16_t port)
+{
+    return dial_with(family, address, port, false);
 }
 
 static int dial_in_every_way(void *ctx)
@@ -142,6 +150,8 @@ static int dial_in_every_way(void *ctx)
     WANT_ERRNO(dial(AF_INET6, "::ffff:127.0.0.1", foreign), ECONNREFUSED);
     WANT_ERRNO(dial(AF_INET, "192.0.2.1", 80), ENETUNREACH);
     WANT_ERRNO(dial(AF_INET6, "2001:db8::1", 80), ENETUNREACH);
+    WANT_ERRNO(dial_with(AF_INET6, "::ffff:127.0.0.1", foreign, true), ECONNREFUSED);
+    WANT_ERRNO(dial_with(AF_INET6, "2001:db8::1", 80, true), ENETUNREACH);
     WANT_ERRNO(dial(AF_INET, "198.18.0.1", 80), ENETUNREACH); /* nothing redirects it */
     int bound = socket(AF_INET, SOCK_STREAM, 0), unbound = socket(AF_INET, SOCK_STREAM, 0);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
