@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,6 +53,20 @@ static int look_around(const char *where)
     return umask(0) == USUAL_UMASK ? 0 : 3;
 }
 
+/* The command: opens a file of a user namespace of its own. A child of the warden opens it
+ * each time. */
+static int open_often(void)
+{
+    if (unshare(CLONE_NEWUSER) < 0)
+        return 4;
+    for (int i = 0; i < 1000; i++) {
+        AUTO_FD fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            return 5;
+    }
+    return 0;
+}
+
 static struct boss_message receive(int socket)
 {
     struct boss_message m;
@@ -93,7 +108,8 @@ static int set_up(void **state)
     assert_return_code(mkdir(directory, 0755), errno);
     buf_addf(&text,
              "{\"network\":{\"allowedDomains\":[],\"deniedDomains\":[]},\"filesystem\":"
-             "{\"denyRead\":[],\"allowWrite\":[\"%s\"],\"denyWrite\":[]}}",
+             "{\"denyRead\":[],\"allowWrite\":[\"%s\"],\"denyWrite\":[]},"
+             "\"allowNestedUserNamespaces\":true}",
              directory);
     assert_int_equal(
         settings_parse(buf_str(&text), "built-in", &options, &s.settings, &problems, &e), 0);
@@ -136,13 +152,25 @@ static void what_one_command_did_is_not_handed_to_the_next(void **state)
     assert_int_equal(run(&s->launch, "look"), 0);
 }
 
+static void only_commands_are_said_to_have_ended(void **state)
+{
+    struct sandbox *s = *state;
+    if (!s)
+        skip();
+    assert_int_equal(run(&s->launch, "open"), 0);
+    assert_int_equal(run(&s->launch, "look"), 0);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "open") == 0)
+        return open_often();
     if (argc == 3)
         return strcmp(argv[1], "leave") == 0 ? leave_traces(argv[2]) : look_around(argv[2]);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     CHECK(n > 0);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_commands_are_said_to_have_ended),
         cmocka_unit_test(what_one_command_did_is_not_handed_to_the_next),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
