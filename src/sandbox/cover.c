@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -29,14 +30,16 @@ static struct str directory_of(const char *path)
     return s;
 }
 
-/* Our cover is a mount of its own; what the host has put there is on the directory's device. A link holds
- * nothing itself. */
+/* Our cover is a mount of its own; what the host has put there is on the directory's. The device would not
+ * tell: files of an overlay, or a subvolume, have another one than the directory. A link holds nothing itself. */
 static bool is_open(const char *path)
 {
-    struct stat now, around;
+    const unsigned wanted = STATX_TYPE | STATX_MNT_ID;
+    struct statx now, around;
     AUTO_FREE char *directory = str_dup(directory_of(path));
-    return lstat(path, &now) == 0 && !S_ISLNK(now.st_mode) && stat(directory, &around) == 0 &&
-           now.st_dev == around.st_dev;
+    return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, wanted, &now) == 0 &&
+           !S_ISLNK(now.stx_mode) && statx(AT_FDCWD, directory, 0, wanted, &around) == 0 &&
+           now.stx_mnt_id == around.stx_mnt_id;
 }
 
 static void cover_path(const struct cover *c, const char *path)

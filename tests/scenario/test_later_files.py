@@ -122,6 +122,35 @@ def test_what_is_allowed_again_and_what_is_not_named_stays_readable(box):
     assert done.out.endswith("open.key\nplain\n")
 
 
+# On an overlay of two file systems a file has another device than the directory around it. The host writes when the
+# command says that it runs.
+OVERLAY = """
+cd "$1"; shift
+mkdir lower upper
+mount -t tmpfs none lower
+mount -t tmpfs none upper
+mkdir upper/up upper/work
+echo "$SECRET" >lower/was.env
+mount -t overlay -o lowerdir=lower,upperdir=upper/up,workdir=upper/work none ../ws
+cd ../ws
+(i=0; while [ $i -lt 1500 ] && ! [ -e started ]; do i=$((i+1)); sleep 0.02; done
+ for f in was.env later.env go; do echo "$SECRET" >.new; mv .new $f; done) >/dev/null 2>&1 &
+exec "$@"
+"""
+
+
+@pytest.mark.identity("root")
+def test_also_where_files_have_another_device_than_their_directory(box):
+    box.settings(deny_read=[box.ws / "was.env", box.ws / "later.env"])
+    tmp = box.root / "tmp"  # the kernel overlays no directory with mounts in it, so this host needs one for TMPDIR
+    tmp.mkdir()
+    script = f"echo >started; while ! [ -e go ]; do sleep 0.02; done; {UNTIL_HIDDEN}"
+    words = [*box.options([]), "--", "sh", "-c", script, "sh", "was.env", "later.env"]
+    done = box.finish(box.popen(["unshare", "-m", "--propagation", "private", "sh", "-ec", OVERLAY, "sh", box.outside, *words],
+                                env={"SECRET": SECRET, "CLAUDE_TMPDIR": str(tmp)}))
+    assert_hidden(done, 2)
+
+
 def test_it_is_in_the_audit_log(box):
     log = box.etc / "audit"
     box.give(box.etc)
