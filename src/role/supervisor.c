@@ -91,7 +91,8 @@ static void send_signal(struct supervisor *s, int number)
 {
     struct err e;
     if (launch_signal(&s->launch, 0, number, &e) < 0)
-        log_debug("signal %d: %s", number, e.text); /* the sandbox has just ended */
+        log_debug("signal %d: %s", number,
+                  e.text); /* the sandbox has just ended, or does not listen */
 }
 
 static void kill_everything(struct supervisor *s)

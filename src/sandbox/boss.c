@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
-              struct err *e)
+static int put(int socket, const struct boss_message *m, const int *fds, size_t fd_count, int flags,
+               struct err *e)
 {
     union {
         char space[CMSG_SPACE(BOSS_FDS_MAX * sizeof(int))];
@@ -28,9 +28,20 @@ int boss_send(int socket, const struct boss_message *m, const int *fds, size_t f
     }
     ssize_t sent;
     do
-        sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+        sent = sendmsg(socket, &header, MSG_NOSIGNAL | flags);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? err_set(e, E_IO, errno, "send message %u", m->kind) : 0;
+}
+
+int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
+              struct err *e)
+{
+    return put(socket, m, fds, fd_count, 0, e);
+}
+
+int boss_offer(int socket, const struct boss_message *m, struct err *e)
+{
+    return put(socket, m, NULL, 0, MSG_DONTWAIT, e);
 }
 
 static void take_descriptors(struct msghdr *header, int fds[BOSS_FDS_MAX], size_t *fd_count)

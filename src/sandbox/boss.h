@@ -66,6 +66,9 @@ int boss_introduce(int socket, struct err *e);
 /* False while BOSS_BORN is not there. Else *sender is its pid as ours are counted, *parent as it said. */
 bool boss_meet(int socket, pid_t *sender, pid_t *parent);
 
+/* The same without descriptors and without waiting: fails when there is no room. */
+int boss_offer(int socket, const struct boss_message *m, struct err *e);
+
 /* Waits for one message of this kind. -1 when another one comes, or the end. */
 int boss_wait(int socket, enum boss_kind kind);
 

@@ -430,7 +430,7 @@ int launch_command(struct launch *l, const struct command *c, int failure, uint3
 int launch_signal(struct launch *l, pid_t pid, int number, struct err *e)
 {
     struct boss_message m = { .kind = BOSS_SIGNAL, .number = number, .tag = (uint32_t)pid };
-    return boss_send(l->boss, &m, NULL, 0, e);
+    return boss_offer(l->boss, &m, e);
 }
 
 void launch_kill(const struct launch *l)

@@ -62,7 +62,8 @@ int launch_failure(struct launch *l, struct command_failure *out);
 int launch_command(struct launch *l, const struct command *c, int failure, uint32_t *tag,
                    struct err *e);
 
-/* Sends a signal to a command's process group; pid 0 means the first command. */
+/* Sends a signal to a command's process group; pid 0 means the first command. Never waits: it fails when
+ * init has not taken what was sent before. */
 int launch_signal(struct launch *l, pid_t pid, int number, struct err *e);
 
 /* Kills everything inside; the end is seen as that of init. */

@@ -161,6 +161,23 @@ static void only_commands_are_said_to_have_ended(void **state)
     assert_int_equal(run(&s->launch, "look"), 0);
 }
 
+static void a_sandbox_that_does_not_listen_holds_nobody_up(void **state)
+{
+    struct sandbox *s = *state;
+    struct err e = { 0 };
+    int sent = 0;
+    if (!s)
+        skip();
+    assert_return_code(kill(s->launch.init, SIGSTOP), errno);
+    alarm(60); /* against a hang */
+    while (sent < 100000 && launch_signal(&s->launch, 0, SIGWINCH, &e) == 0)
+        sent++;
+    alarm(0);
+    assert_true(sent > 0 && sent < 100000);
+    assert_return_code(kill(s->launch.init, SIGCONT), errno);
+    assert_int_equal(run(&s->launch, "look"), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "open") == 0)
@@ -171,6 +188,7 @@ int main(int argc, char **argv)
     CHECK(n > 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_commands_are_said_to_have_ended),
+        cmocka_unit_test(a_sandbox_that_does_not_listen_holds_nobody_up),
         cmocka_unit_test(what_one_command_did_is_not_handed_to_the_next),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
