@@ -46,7 +46,7 @@ static ssize_t send_some(int fd, struct str bytes, const int *fds, size_t fd_cou
     if (fd_count) {
         message.msg_control = control.room;
         message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        struct cmsghdr *at = CMSG_FIRSTHDR(&message);
+        struct cmsghdr *at = &control.head;
         *at = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
                                 .cmsg_type = SCM_RIGHTS,
                                 .cmsg_len = CMSG_LEN(sizeof(int) * fd_count) };

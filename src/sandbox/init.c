@@ -291,6 +291,18 @@ static void *spawner_thread(void *argument)
     fail(i, &e);
 }
 
+/* The C library catches a signal of its own as soon as there are threads. Pid 1 is safe from all that it does not
+ * catch; this one would let the command interrupt what the warden does. Only the kernel takes it back. */
+static int catch_no_signal(struct err *e)
+{
+    enum { SIGNAL_OF_LIBRARY = 33, MASK_SIZE = 8 };
+    /* SIG_DFL and nothing else, in more room than any kernel's struct sigaction takes. */
+    const uint64_t usual[8] = { 0 };
+    if (syscall(SYS_rt_sigaction, SIGNAL_OF_LIBRARY, usual, NULL, MASK_SIZE) < 0)
+        return err_set(e, E_SANDBOX, errno, "close the sandbox's init to signals");
+    return 0;
+}
+
 static int start_spawner(struct init *i, struct err *e)
 {
     pthread_t thread;
@@ -303,7 +315,7 @@ static int start_spawner(struct init *i, struct err *e)
         os = pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
     if (!os)
         os = pthread_create(&thread, &how, spawner_thread, i);
-    return os ? err_set(e, E_SANDBOX, os, "start the spawner") : 0;
+    return os ? err_set(e, E_SANDBOX, os, "start the spawner") : catch_no_signal(e);
 }
 
 /* What is left to init: mounts, and only when hidden files may have to be covered again. */

@@ -56,6 +56,16 @@ bool notify_is_valid(const struct notify_call *c)
     return ioctl(c->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &c->id) == 0;
 }
 
+/* A signal of the host's (a stop, a debugger) may interrupt the kernel before it has looked at the call. */
+static int control(int listener, unsigned long what, void *about)
+{
+    int result;
+    do
+        result = ioctl(listener, what, about);
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
 static void respond(struct notify *n, const struct notify_call *c, int64_t value, int os,
                     uint32_t flags)
 {
@@ -66,7 +76,7 @@ static void respond(struct notify *n, const struct notify_call *c, int64_t value
     response->error = -os;
     response->flags = flags;
     /* The only failure left is ENOENT: the caller was killed and needs no answer. */
-    (void)ioctl(c->listener, SECCOMP_IOCTL_NOTIF_SEND, response);
+    (void)control(c->listener, SECCOMP_IOCTL_NOTIF_SEND, response);
 }
 
 void notify_answer(struct notify *n, const struct notify_call *c, int64_t value, int os)
@@ -85,11 +95,11 @@ int notify_give(struct notify *n, const struct notify_call *c, int fd, bool clos
                                        .flags = n->two_steps ? 0 : SECCOMP_ADDFD_FLAG_SEND,
                                        .srcfd = (uint32_t)fd,
                                        .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
-    int given = ioctl(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+    int given = control(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
     if (given < 0 && errno == EINVAL && !n->two_steps) {
         n->two_steps = true;
         add.flags = 0;
-        given = ioctl(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+        given = control(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
     }
     if (given < 0)
         return errno == ENOENT ? 0 : errno;

@@ -35,6 +35,15 @@ def test_the_namespace_is_new(cell, name):
     assert done.out.startswith(f"{name}:[") and done.out.strip() != os.readlink(f"/proc/self/ns/{name}")
 
 
+def test_init_catches_no_signal(cell):
+    """One that it catches would interrupt a call that the warden does for somebody."""
+    done = cell.sh("grep SigCgt: /proc/[12]/status")
+    if cell.uid != 0:
+        assert done.out == "", done  # nobody else sees init at all
+        return
+    assert {int(line.split()[-1], 16) for line in done.ok().splitlines()} == {0}, done
+
+
 def test_two_runs_share_no_namespace(cell):
     shells = [cell.shell(), cell.shell()]
     seen = [set(shell("readlink /proc/self/ns/*").out.split()) for shell in shells]
