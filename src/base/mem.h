@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 
 /* Zeroed memory; the caller frees. Aborts when there is none. n = 0 gives a valid pointer. */
 void *mem_get(size_t n);
@@ -30,7 +31,9 @@ void mem_drop(void *pointer_variable);
 /* Hands the pointer over to the caller and forgets it, so that the scope does not free it. */
 static inline void *mem_take(void *pointer_variable)
 {
-    void **at = pointer_variable, *was = *at;
-    *at = NULL;
+    static void *const none = NULL;
+    void *was; /* copied, because the variable may be of any pointer type */
+    memcpy(&was, pointer_variable, sizeof was);
+    memcpy(pointer_variable, &none, sizeof none);
     return was;
 }

@@ -58,14 +58,17 @@ static int enter_namespace(void)
 
 static void send_listeners(int to, const struct netns_listener *set, size_t count)
 {
-    char room[CMSG_SPACE(NETNS_LISTENERS_MAX * sizeof(int))] = { 0 };
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(NETNS_LISTENERS_MAX * sizeof(int))];
+    } control = { 0 };
     unsigned char kinds[NETNS_LISTENERS_MAX];
     struct iovec bytes = { kinds, count };
     struct msghdr m = { .msg_iov = &bytes, .msg_iovlen = 1 };
     if (count) {
-        m.msg_control = room;
+        m.msg_control = control.room;
         m.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct cmsghdr *c = &control.head;
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(count * sizeof(int));
