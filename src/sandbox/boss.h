@@ -60,14 +60,14 @@ struct boss_message {
 int boss_send(int socket, const struct boss_message *m, const int *fds, size_t fd_count,
               struct err *e);
 
+/* The same without descriptors and without waiting: fails when there is no room. */
+int boss_offer(int socket, const struct boss_message *m, struct err *e);
+
 /* Sends BOSS_BORN with the sender's pid, which the kernel vouches for and translates. */
 int boss_introduce(int socket, struct err *e);
 
 /* False while BOSS_BORN is not there. Else *sender is its pid as ours are counted, *parent as it said. */
 bool boss_meet(int socket, pid_t *sender, pid_t *parent);
-
-/* The same without descriptors and without waiting: fails when there is no room. */
-int boss_offer(int socket, const struct boss_message *m, struct err *e);
 
 /* Waits for one message of this kind. -1 when another one comes, or the end. */
 int boss_wait(int socket, enum boss_kind kind);

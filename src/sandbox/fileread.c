@@ -94,7 +94,7 @@ int fileread_other_process(struct request *q, const struct pathname *path, int f
     struct str rest = str_skip(pathname_str(path), sizeof "/proc/" - 1), first;
     uint64_t pid;
     if (!str_cut(&rest, '/', &first) || !str_to_u64(first, &pid) || pid > INT32_MAX ||
-        (pid_t)pid == getpid() || (pid_t)pid == gettid())
+        (pid_t)pid == q->w->own[0] || (pid_t)pid == q->w->own[1])
         return ENOENT; /* of ourselves the command is to see nothing; the kernel would show us all */
     if (!is_public(rest) && !tracee_is_ancestor(q, (pid_t)pid))
         return EACCES;

@@ -49,7 +49,8 @@ struct init {
     struct cover cover;
     char *covered; /* of mounts_apply, for the warden; owned */
     int covered_fd;
-    bool in_domain; /* the outer Landlock domain holds for this thread, too */
+    bool foreign_proc; /* of mounts_apply, for the warden */
+    bool in_domain;    /* the outer Landlock domain holds for this thread, too */
 };
 
 static void tell_boss(int boss, enum boss_kind kind, int number, struct str body, const int *fds,
@@ -200,6 +201,7 @@ static int build_files(struct init *i, struct err *e)
              STR("the container's /proc is bound: its processes can be seen"), NULL, 0);
     i->covered = work.covered;
     i->covered_fd = work.covered_fd;
+    i->foreign_proc = work.weaker_proc && !p->disabled_layers[LAYER_NAMESPACES];
     return cover_init(&i->cover, p, work.stash, e);
 }
 
@@ -280,6 +282,7 @@ static void *spawner_thread(void *argument)
                                    .failure = s->failure,
                                    .covered = i->covered,
                                    .covered_fd = i->covered_fd,
+                                   .foreign_proc = i->foreign_proc,
                                    .ruleset = i->in_domain ? -1 : s->ruleset,
                                    .report_allowed = s->report_allowed };
     /* Its umask follows the command's. */

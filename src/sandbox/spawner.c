@@ -170,6 +170,7 @@ static int make_warden(const struct spawner_setup *setup, struct warden **out, s
         .covered = setup->covered,
         .covered_fd = setup->covered_fd,
         .redirect = setup->redirect,
+        .foreign_proc = setup->foreign_proc,
         .judge_reads = p->seccomp.every_open,
         .ask_files = p->ask_files,
         .own_devices = { covers.st_dev, scratch.st_dev },

@@ -31,6 +31,7 @@ struct spawner_setup {
     int failure;         /* failure pipe, owned */
     const char *covered; /* see warden.h */
     int covered_fd;
+    bool foreign_proc; /* see warden.h */
     int ruleset; /* of the outer Landlock domain, complete; -1 = none, or we are in it; owned */
     const struct spawner_life *life; /* NULL: init cares for all that */
     bool report_allowed;             /* the audit log wants allowed calls too */

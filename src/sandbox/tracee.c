@@ -46,6 +46,46 @@ bool tracee_is_there(struct request *q)
     return notify_is_valid(&q->call);
 }
 
+/* The number behind "\nLABEL:\t". -1 when the line is not there. */
+static long status_number(const char *text, const char *label, int base)
+{
+    const char *at = strstr(text, label);
+    return at ? strtol(at + strlen(label), NULL, base) : -1;
+}
+
+/* Reads the start of a small file beneath /proc. Number of bytes, or -1. */
+static ssize_t read_start(struct request *q, const char *path, char *text, size_t room)
+{
+    AUTO_FD fd = openat(q->w->proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, room - 1);
+    text[n > 0 ? n : 0] = '\0';
+    return n;
+}
+
+static int open_thread(struct request *q)
+{
+    enum { PIDFD_OF_THREAD = O_EXCL }; /* 6.9 */
+    int fd = (int)syscall(SYS_pidfd_open, q->call.tid, 0);
+    return fd >= 0 ? fd : (int)syscall(SYS_pidfd_open, q->call.tid, PIDFD_OF_THREAD);
+}
+
+/* A descriptor of a process shows the number that it has in the /proc where one looks. */
+pid_t tracee_number(struct request *q)
+{
+    char path[48], text[512];
+    if (!q->w->options.foreign_proc)
+        return q->call.tid;
+    if (q->number)
+        return q->number;
+    AUTO_FD thread = open_thread(q);
+    snprintf(path, sizeof path, "self/fdinfo/%d", thread);
+    if (thread >= 0 && read_start(q, path, text, sizeof text) > 0) {
+        long number = status_number(text, "\nPid:\t", 10);
+        q->number = number > 0 ? (pid_t)number : 0;
+    }
+    return q->number;
+}
+
 int tracee_open_root(struct request *q, int *fd)
 {
     char path[48];
@@ -53,7 +93,7 @@ int tracee_open_root(struct request *q, int *fd)
     if (!q->w->options.nested_user_namespaces) {
         *fd = fcntl(q->w->root, F_DUPFD_CLOEXEC, 0);
     } else {
-        snprintf(path, sizeof path, "%d/root", q->call.tid);
+        snprintf(path, sizeof path, "%d/root", tracee_number(q));
         *fd = openat(q->w->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
     return *fd < 0 ? errno : 0;
@@ -61,11 +101,8 @@ int tracee_open_root(struct request *q, int *fd)
 
 int tracee_copy_descriptor(struct request *q, int descriptor, int *fd)
 {
-    enum { PIDFD_OF_THREAD = O_EXCL }; /* 6.9 */
-    AUTO_FD process = (int)syscall(SYS_pidfd_open, q->call.tid, 0);
-    if (process < 0) /* not the first thread of its process */
-        process = (int)syscall(SYS_pidfd_open, q->call.tid, PIDFD_OF_THREAD);
-    if (process < 0 && tracee_tgid(q))
+    AUTO_FD process = open_thread(q);
+    if (process < 0 && tracee_tgid(q)) /* not the first thread of its process */
         process = (int)syscall(SYS_pidfd_open, tracee_tgid(q), 0);
     if (process < 0)
         return ESRCH;
@@ -79,11 +116,11 @@ int tracee_open_start(struct request *q, int dirfd, bool absolute, int *fd)
     if (absolute)
         return tracee_open_root(q, fd);
     if (dirfd == AT_FDCWD)
-        snprintf(path, sizeof path, "%d/cwd", q->call.tid);
+        snprintf(path, sizeof path, "%d/cwd", tracee_number(q));
     else if (dirfd < 0)
         return EBADF;
     else
-        snprintf(path, sizeof path, "%d/fd/%d", q->call.tid, dirfd);
+        snprintf(path, sizeof path, "%d/fd/%d", tracee_number(q), dirfd);
     *fd = openat(q->w->proc, path, O_PATH | O_CLOEXEC);
     if (*fd >= 0)
         return 0;
@@ -97,29 +134,35 @@ int tracee_open_start(struct request *q, int dirfd, bool absolute, int *fd)
 static ssize_t read_proc(struct request *q, const char *name, char *text, size_t room)
 {
     char path[48];
-    snprintf(path, sizeof path, "%d/%s", q->call.tid, name);
-    AUTO_FD fd = openat(q->w->proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, room - 1);
-    if (n >= 0)
-        text[n] = '\0';
-    return n;
+    snprintf(path, sizeof path, "%d/%s", tracee_number(q), name);
+    return read_start(q, path, text, room);
 }
 
-/* The number behind "\nLABEL:\t". -1 when the line is not there. */
-static long status_number(const char *text, const char *label, int base)
+/* In a /proc of another pid namespace the second number is the one in ours. */
+static void learn_process(struct request *q)
 {
-    const char *at = strstr(text, label);
-    return at ? strtol(at + strlen(label), NULL, base) : -1;
+    char text[4096];
+    int ours = 0;
+    if (q->tgid || read_proc(q, "status", text, sizeof text) <= 0)
+        return;
+    long tgid = status_number(text, "\nTgid:\t", 10);
+    q->tgid_number = q->tgid = tgid > 0 ? (pid_t)tgid : 0;
+    if (!q->w->options.foreign_proc)
+        return;
+    const char *at = strstr(text, "\nNStgid:\t");
+    q->tgid = at && sscanf(at, "\nNStgid:%*d%d", &ours) == 1 ? ours : 0;
 }
 
 pid_t tracee_tgid(struct request *q)
 {
-    char text[512];
-    if (!q->tgid && read_proc(q, "status", text, sizeof text) > 0) {
-        long tgid = status_number(text, "\nTgid:\t", 10);
-        q->tgid = tgid > 0 ? (pid_t)tgid : 0;
-    }
+    learn_process(q);
     return q->tgid;
+}
+
+pid_t tracee_tgid_number(struct request *q)
+{
+    learn_process(q);
+    return q->tgid_number;
 }
 
 mode_t tracee_umask(struct request *q)
@@ -181,7 +224,8 @@ enum proc_owner tracee_proc_owner(struct request *q, struct str path)
     uint64_t pid;
     if (!str_cut(&rest, '/', &first) || !str_to_u64(first, &pid))
         return PROC_OWN;
-    return pid == (uint64_t)q->call.tid || pid == (uint64_t)tracee_tgid(q) ? PROC_OWN : PROC_OTHER;
+    return pid == (uint64_t)tracee_number(q) || pid == (uint64_t)tracee_tgid_number(q) ? PROC_OWN
+                                                                                       : PROC_OTHER;
 }
 
 bool tracee_may_use_proc(struct request *q, struct str path)
@@ -194,9 +238,7 @@ static pid_t parent_of(struct request *q, pid_t pid)
     char path[32], text[512];
     int parent;
     snprintf(path, sizeof path, "%d/stat", pid);
-    AUTO_FD fd = openat(q->w->proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
+    read_start(q, path, text, sizeof text);
     const char *at = strrchr(text, ')');
     return at && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
@@ -204,7 +246,7 @@ static pid_t parent_of(struct request *q, pid_t pid)
 bool tracee_is_ancestor(struct request *q, pid_t of)
 {
     enum { GENERATIONS = 64 };
-    pid_t ours = tracee_tgid(q);
+    pid_t ours = tracee_tgid_number(q);
     for (int i = 0; i < GENERATIONS && of > 1; i++)
         if ((of = parent_of(q, of)) == ours)
             return ours != 0;

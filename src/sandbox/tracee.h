@@ -28,6 +28,12 @@ int tracee_copy_descriptor(struct request *q, int descriptor, int *fd);
 /* The process of the calling thread, 0 when it is gone. */
 pid_t tracee_tgid(struct request *q);
 
+/* The numbers under which our /proc shows the calling thread and its process: other ones than those that
+ * calls take where a container's /proc had to be bound. 0 when it is gone, or cannot be told (there, before Linux 6.9,
+ * of a thread that is not the first of its process). */
+pid_t tracee_number(struct request *q);
+pid_t tracee_tgid_number(struct request *q);
+
 /* The caller's umask, for the creation of a file. */
 mode_t tracee_umask(struct request *q);
 

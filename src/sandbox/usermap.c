@@ -52,7 +52,7 @@ int usermap_open(struct request *q, struct str path, int flags, int *fd)
     if (below.n >= sizeof text)
         return ENOENT;
     snprintf(text, sizeof text, "%.*s", STR_ARGS(below));
-    snprintf(link, sizeof link, "%d/ns/user", q->call.tid);
+    snprintf(link, sizeof link, "%d/ns/user", tracee_number(q));
     AUTO_FD space = openat(q->w->proc, link, O_RDONLY | O_CLOEXEC);
     if (space < 0)
         return errno;

@@ -195,9 +195,10 @@ static void substitute_self(struct walk *k, char name[NAME_MAX + 2], struct plac
     if ((self || thread) && is_proc_root(k->at)) {
         out->through_self = true;
         if (self)
-            snprintf(name, NAME_MAX + 2, "%d", tracee_tgid(k->q));
+            snprintf(name, NAME_MAX + 2, "%d", tracee_tgid_number(k->q));
         else
-            snprintf(name, NAME_MAX + 2, "%d/task/%d", tracee_tgid(k->q), k->q->call.tid);
+            snprintf(name, NAME_MAX + 2, "%d/task/%d", tracee_tgid_number(k->q),
+                     tracee_number(k->q));
     }
 }
 

@@ -36,6 +36,7 @@ struct warden {
     struct warden_options options;
     struct notify notify;
     int epoll, proc, fds, root; /* /proc, /proc/self/fd and / as they are for us */
+    pid_t own[2];               /* how that /proc shows our process and thread */
     int start;                  /* our working directory, in which commands begin */
     size_t listeners;
     struct pending *pending; /* calls that wait for something; see pending.h */
@@ -66,9 +67,9 @@ struct warden {
 struct request {
     struct warden *w;
     struct notify_call call;
-    const char *name; /* of the system call */
-    pid_t tgid;       /* 0 until tracee_tgid has asked */
-    bool was_there;   /* tracee_is_there has said so once; what was read before counts */
+    const char *name;                /* of the system call */
+    pid_t tgid, tgid_number, number; /* see tracee.h; 0 until somebody has asked */
+    bool was_there; /* tracee_is_there has said so once; what was read before counts */
 };
 
 /* A path as the rules judge it. */

@@ -343,7 +343,7 @@ void warden_make_ready(struct warden *w)
 void warden_read_comm(struct request *q, char *out, size_t room)
 {
     char path[32];
-    snprintf(path, sizeof path, "%d/comm", q->call.tid);
+    snprintf(path, sizeof path, "%d/comm", tracee_number(q));
     AUTO_FD fd = openat(q->w->proc, path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, out, room - 1);
     out[n > 0 ? n - 1 : 0] = '\0'; /* without the newline */
@@ -374,7 +374,11 @@ static int open_tree_of_proc(struct warden *w, struct err *e)
     w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     w->start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (w->proc < 0 || w->fds < 0 || w->root < 0 || w->start < 0 || w->epoll < 0)
+    char self[64] = "";
+    if (w->proc >= 0 && readlinkat(w->proc, "thread-self", self, sizeof self - 1) > 0 &&
+        sscanf(self, "%d/task/%d", &w->own[0], &w->own[1]) != 2)
+        errno = EINVAL;
+    if (w->proc < 0 || w->fds < 0 || w->root < 0 || w->start < 0 || w->epoll < 0 || !w->own[1])
         return err_set(e, E_SANDBOX, errno, "layer seccomp: open what the warden needs");
     return 0;
 }
@@ -434,7 +438,8 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     sigaddset(&ours, SIGPIPE);
     sigaddset(&ours, SIGIO); /* somebody wants what a lease of the quota's holds for a moment */
     sigprocmask(SIG_BLOCK, &ours, NULL);
-    w->judges_sends = options->unseen_datagrams;
+    /* Nobody can be seen asleep in a /proc of other numbers. */
+    w->judges_sends = options->unseen_datagrams || options->foreign_proc;
     if (notify_init(&w->notify, e) < 0 || open_tree_of_proc(w, e) < 0 ||
         (options->disk_quota && open_quota(w, e) < 0)) {
         warden_free(w);

@@ -53,6 +53,7 @@ struct warden_options {
     /* Landlock watches datagram sockets (ABI 9, RESOLVE_UNIX) in the command's domain. Otherwise the
      * filter hands sends over, and they are done by the warden once there are such sockets. */
     bool unix_datagrams;
+    bool foreign_proc; /* /proc is of another pid namespace than ours (enableWeakerNestedSandbox) */
     bool unseen_datagrams; /* they can be made without the warden's knowledge (x.seccomp.allow) */
     /* The network is the host's: TCP connections go to these ports of 127.0.0.1 and nowhere else,
      * servers stay on loopback, and names in the abstract namespace are refused. */

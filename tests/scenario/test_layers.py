@@ -499,3 +499,46 @@ def test_without_namespaces_the_disk_quota_holds(box):
                                    "dd if=/dev/zero of=kept bs=64k count=10 2>/dev/null; sleep 0.5; echo within; "
                                    "dd if=/dev/zero of=big bs=64k count=64 2>/dev/null; sleep 60")
     assert done.code == 137 and done.out == "within\n" and "deny limit diskQuota" in done.err, done
+
+
+# A fresh /proc is refused where something stands on the old one. Some processes first, so that numbers differ.
+MASKED = 'mount -t tmpfs none /proc/irq; for i in $(seq 40); do true & done; exec "$@"'
+
+# Waits until a process has the number that the container's /proc shows for our init, and asks for init's files by it.
+MISTAKEN = """
+import os, threading
+def numbers(name):
+    try: text = open(f"/proc/{name}/status").read()
+    except OSError: return []
+    return text.partition("NSpid:")[2].splitlines()[0].split()
+inits = [int(p) for p in os.listdir("/proc") if p.isdigit() and len(numbers(p)) == 2 and numbers(p)[1] == "1"]
+assert len(inits) == 1 and os.getpid() < inits[0], (inits, os.getpid())
+def ask(name):
+    try: os.open(f"/proc/{inits[0]}/{name}", os.O_RDONLY | os.O_CREAT)
+    except OSError: return
+    os.write(1, f"ESCAPED {name}\\n".encode())
+while True:
+    child = os.fork()
+    if child == 0:
+        if os.getpid() == inits[0]:
+            for name in ("maps", "mem", "environ", "auxv", "cwd/.", "root/.", "fd/0", f"task/{inits[0]}/mem"): ask(name)
+            open("asked", "w").close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    if child >= inits[0]: break
+def work():
+    os.mkdir("made")
+    with open("/proc/self/cwd/made/file", "w") as file: file.write("by a thread")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(sorted(os.listdir(".")), open("made/file").read())
+"""
+
+
+@pytest.mark.identity("root")
+def test_in_a_container_that_masks_its_proc_the_command_s_own_process_is_meant(box):
+    box.settings(enableWeakerNestedSandbox=True)
+    words = [*box.options([]), "--", "python3", "-c", MISTAKEN]
+    done = box.finish(box.popen(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-ec", MASKED, "sh", *words]))
+    assert done.out == "['asked', 'made'] by a thread\n", done
