@@ -234,6 +234,17 @@ int sockop_connect(struct request *q, int socket, uint64_t address, uint32_t len
     return os ? os : connect_as_caller(q, &copy, &object, &a, length);
 }
 
+/* Removes what was bound elsewhere than it should. By now the path may lead to yet another place, where the name
+ * is a file that nobody may remove; so only a socket is. */
+static void take_back(struct request *q, const char *path)
+{
+    AUTO_PLACE at = PLACE_NONE;
+    struct stat st;
+    if (place_find_parent(q, AT_FDCWD, path, &at) == 0 &&
+        fstatat(at.parent, at.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
+        unlinkat(at.parent, at.name, 0);
+}
+
 /* Makes the socket's name. A caller reads its address back (getsockname), so the path is bound as it
  * is spelled, from where the caller stands. The kernel walks it once more for that; what was made must
  * then be found under the parent that was judged. Only the way through /proc/self is not the same for
@@ -261,7 +272,7 @@ static int bind_name(struct request *q, int socket, const struct place *at, cons
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
     os = bind(socket, (struct sockaddr *)&address, length) < 0 ? errno : 0;
     if (!os && fstatat(at->parent, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        unlink(name); /* somebody outside has put another directory in the way */
+        take_back(q, path); /* somebody outside has put another directory in the way */
         os = EACCES;
     }
     if (fchdir(w->start) < 0) /* where the next command is to begin */
