@@ -129,9 +129,7 @@ static void listeners_drop(struct netns_listener *set, size_t *count)
 
 static bool is_needed(const struct netns_options *o, enum need need)
 {
-    return need == NEED_PROXY         ? o->proxy
-           : need == NEED_TRANSPARENT ? o->transparent
-                                      : o->resolver;
+    return need == NEED_PROXY ? o->proxy : need == NEED_TRANSPARENT ? o->transparent : o->resolver;
 }
 
 int netns_build(const struct netns_options *options, struct netns_listener *out, size_t *count,
