@@ -54,12 +54,14 @@ static void obey(struct spawner *s, struct warden *w, const struct boss_message 
         answer(s, BOSS_REFUSED, e.os, m->tag, e.text);
         return;
     }
-    for (int i = 0; i < 3; i++)
-        warden_note_descriptor(w, c.stdio[i] = fds[i + 1]);
+    int result = 0;
+    for (int i = 0; i < 3 && result == 0; i++)
+        result = warden_note_descriptor(w, c.stdio[i] = fds[i + 1], &e);
     c.own_session = true;
     warden_make_ready(w);
-    int result =
-        command_start(s->setup->plan, s->setup->filter, &c, fds[4], -1, &pid, &listener, &e);
+    if (result == 0)
+        result =
+            command_start(s->setup->plan, s->setup->filter, &c, fds[4], -1, &pid, &listener, &e);
     free((void *)c.argv);
     free((void *)c.environment);
     if (result == 0 && listener >= 0 && warden_add(w, listener, &e) < 0)
@@ -188,7 +190,8 @@ static int start_first(const struct spawner_setup *setup, struct warden *w, stru
     const struct command *first = setup->first;
     int listener = -1;
     for (int i = 0; i < 3; i++)
-        warden_note_descriptor(w, first->stdio[i] < 0 ? i : first->stdio[i]);
+        if (warden_note_descriptor(w, first->stdio[i] < 0 ? i : first->stdio[i], e) < 0)
+            return -1;
     if (command_start(setup->plan, setup->filter, first, setup->failure, setup->orders,
                       setup->first_pid, &listener, e) < 0)
         return -1;

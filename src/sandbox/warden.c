@@ -454,7 +454,7 @@ int warden_new(const struct warden_options *options, struct warden **out, struct
     return 0;
 }
 
-void warden_note_descriptor(struct warden *w, int fd)
+int warden_note_descriptor(struct warden *w, int fd, struct err *e)
 {
     int domain = -1, type = -1;
     socklen_t n = sizeof domain, m = sizeof type;
@@ -467,9 +467,11 @@ void warden_note_descriptor(struct warden *w, int fd)
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 ||
         !S_ISREG(st.st_mode) || pathname_of(w, fd, &path) != 0 ||
         !warden_counts(w, pathname_str(&path)))
-        return;
-    int os = disk_quota_open(w->quota, fd, st.st_blocks);
-    CHECK(!os); /* the first files of all; each has a descriptor already */
+        return 0;
+    int os = disk_quota_room(w->quota);
+    if (!os)
+        os = disk_quota_open(w->quota, fd, st.st_blocks);
+    return os ? err_set(e, E_SANDBOX, os, "x.limits.diskQuota: watch descriptor %d", fd) : 0;
 }
 
 bool warden_counts(const struct warden *w, struct str path)

@@ -92,8 +92,8 @@ struct warden;
 int warden_new(const struct warden_options *options, struct warden **out, struct err *e);
 
 /* A command is about to be started with this descriptor, which may be a datagram socket already, or a file
- * that counts. */
-void warden_note_descriptor(struct warden *w, int fd);
+ * that counts against the disk quota. -1: it must not be started. */
+int warden_note_descriptor(struct warden *w, int fd, struct err *e);
 
 /* A command is about to be started by this thread: it gets the umask with which the warden began, not the
  * one of whoever made the last file. */
