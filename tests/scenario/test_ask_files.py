@@ -274,9 +274,11 @@ def test_the_end_of_who_asks_takes_the_question_back(box, ask):
     """The answer that comes too late opens nothing, and the place among the open questions is free again."""
     files = [box.write(f"outside/{i}", "") for i in range(9)]
     answers = threading.Event()
+    seen = []
 
     def decide(request):
-        if len(person.requests) < 9:
+        seen.append(request)
+        if len(seen) < 9:
             return None
         answers.set()
         return {"allow": True, "scope": "once"}
