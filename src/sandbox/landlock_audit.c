@@ -53,7 +53,7 @@ struct waiting {
 
 struct landlock_audit {
     int fd, pid_namespace; /* -1: the sandbox has none of its own */
-    int orders;            /* borrowed; -1: the command has introduced itself */
+    int orders;            /* a copy, as the command may be met after its end; -1: it has been */
     bool lost;
     pid_t known[KNOWN_MAX]; /* processes of ours that make domains */
     uint64_t ours[DOMAINS_MAX], others[DOMAINS_MAX];
@@ -151,6 +151,7 @@ void landlock_audit_free(struct landlock_audit *l)
         return;
     fd_drop(&l->fd);
     fd_drop(&l->pid_namespace);
+    fd_drop(&l->orders);
     free(l);
 }
 
@@ -225,7 +226,7 @@ void landlock_audit_watch(struct landlock_audit *l, pid_t init, int orders)
 {
     char path[64];
     struct stat inside, own;
-    l->orders = orders;
+    l->orders = fcntl(orders, F_DUPFD_CLOEXEC, 3);
     know(l, init);
     snprintf(path, sizeof path, "/proc/%d/ns/pid", init);
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -249,7 +250,7 @@ static void meet_command(struct landlock_audit *l)
     pid_t command = 0, parent = 0;
     if (l->orders < 0 || !boss_meet(l->orders, &command, &parent))
         return;
-    l->orders = -1;
+    fd_drop(&l->orders);
     know(l, command);
     if (l->pid_namespace < 0)
         know(l, parent);

@@ -26,7 +26,7 @@ struct landlock_audit *landlock_audit_new(char state[LANDLOCK_AUDIT_STATE_MAX]);
 bool landlock_audit_is_on(struct landlock_audit *l, char state[LANDLOCK_AUDIT_STATE_MAX]);
 
 /* Whose denials are wanted: those of the sandbox with this init (a pid of the host) and of the command that
- * introduces itself on `orders` (boss.h). Both descriptors are borrowed. */
+ * introduces itself on `orders` (boss.h), of which a copy is kept until then. */
 void landlock_audit_watch(struct landlock_audit *l, pid_t init, int orders);
 
 void landlock_audit_free(struct landlock_audit *l); /* NULL is fine */
