@@ -10,13 +10,12 @@
 #include "role/denials.h"
 #include "role/frame.h"
 #include "role/granting.h"
+#include "role/layering.h"
 #include "role/overrun.h"
 #include "role/record.h"
 #include "role/steering.h"
-#include "sandbox/disk_quota.h"
 #include "sandbox/egress_process.h"
 #include "sandbox/env.h"
-#include "sandbox/landlock.h"
 #include "sandbox/launch.h"
 #include "sandbox/pty.h"
 
@@ -612,52 +611,6 @@ static int open_parts(struct supervisor *s, struct err *e)
     return s->signals < 0 ? err_set(e, E_SANDBOX, errno, "watch signals") : 0;
 }
 
-/* A layer that is weaker than wanted: required ones end the run, accepted ones are said aloud. */
-static int judge_layers(struct supervisor *s, struct err *e)
-{
-    const struct plan *p = s->asked->plan;
-    const struct cgroup *c = &s->launch.cgroup;
-    bool limited = c->memory && c->pids && (c->cpu || p->limits.cpu_percent == UINT64_MAX);
-    if (!limited && !p->disabled_layers[LAYER_CGROUP]) {
-        s->launch.degraded[LAYER_CGROUP] = true;
-        snprintf(s->launch.degraded_why[LAYER_CGROUP], sizeof s->launch.degraded_why[0],
-                 "no control group for memory, pids or cpu here; limits hold per process only");
-    }
-    if (landlock_abi() == 0 && !p->disabled_layers[LAYER_LANDLOCK]) {
-        s->launch.degraded[LAYER_LANDLOCK] = true;
-        snprintf(s->launch.degraded_why[LAYER_LANDLOCK], sizeof s->launch.degraded_why[0],
-                 "this kernel has no Landlock");
-    }
-    for (int i = 0; i < LAYERS; i++) {
-        const char *off = plan_layer_off(p, (enum layer)i);
-        if (i == LAYER_PROXY && s->proxy_failed)
-            off = "did not start";
-        if (p->required[i] && (off || s->launch.degraded[i]))
-            return err_set(e, E_SANDBOX, 0, "layer %s is required and %s%s",
-                           layer_name((enum layer)i),
-                           off ? off : "degraded: ", off ? "" : s->launch.degraded_why[i]);
-    }
-    return 0;
-}
-
-static void record_layers(struct supervisor *s)
-{
-    const struct plan *p = s->asked->plan;
-    const struct settings_limits *l = &p->settings->limits;
-    for (int i = 0; i < LAYERS; i++) {
-        bool asked_limits = i == LAYER_CGROUP && (l->memory_set || l->pids_set || l->cpu_set);
-        bool aloud = asked_limits || (i == LAYER_NAMESPACES && s->launch.standin);
-        if (s->launch.degraded[i])
-            record_degraded(&s->record, (enum layer)i, s->launch.degraded_why[i],
-                            p->accepted[i] || aloud);
-    }
-    if (l->disk_quota) /* contract 4.1: polling is said aloud */
-        log_warn(
-            "x.limits.diskQuota: what is added is looked at %d times a second; what is written "
-            "between two looks can be more",
-            1000 / DISK_QUOTA_TICK_MS);
-}
-
 /* The command has its own copies of the caller's pipes; ours would keep them open when it closes them. */
 static int release_pipes(struct err *e)
 {
@@ -700,11 +653,11 @@ int supervise(const struct supervision *asked, struct err *e)
     if (p->ask_files)
         s.granting = granting_new(p, s.launch.standin ? NULL : s.asking, &s.record, &s.watch,
                                   s.launch.report);
-    if (judge_layers(&s, e) < 0)
+    if (layering_judge(&s.launch, p, s.proxy_failed, e) < 0)
         return -1;
     denials_begin(&s.denials, &s.launch);
     record_start(&s.record, p, &s.launch, asked->command->argv[0], s.denials.state);
-    record_layers(&s);
+    layering_record(&s.launch, p, &s.record);
     if (s.launch.pty >= 0) {
         if (pty_new(STDIN_FILENO, STDOUT_FILENO, s.launch.pty, &s.pty, e) < 0)
             return -1;
