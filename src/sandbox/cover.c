@@ -111,11 +111,13 @@ static void remember(struct cover *c, int watch, const char *path)
 
 static void forget(struct cover *c, int watch)
 {
-    for (size_t i = 0; i < c->directory_count; i++)
-        if (c->directories[i].watch == watch) {
-            free(c->directories[i].path);
-            c->directories[i--] = c->directories[--c->directory_count];
-        }
+    size_t i = 0;
+    while (i < c->directory_count && c->directories[i].watch != watch)
+        i++;
+    if (i == c->directory_count)
+        return;
+    free(c->directories[i].path);
+    c->directories[i] = c->directories[--c->directory_count];
 }
 
 static void watch_tree(struct cover *c, const char *path, int depth);
@@ -127,7 +129,7 @@ static void look_at(struct cover *c, const char *directory, const char *name, bo
     buf_addf(&path, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, name);
     if (is_meant(c->plan, buf_text(&path)))
         cover_path(c, buf_text(&path));
-    else if (may_be_directory && leads_on(c->plan, buf_str(&path)))
+    else if (may_be_directory && leads_on(c->plan, str_of(buf_text(&path))))
         watch_tree(c, buf_text(&path), depth + 1);
 }
 
@@ -279,8 +281,10 @@ static void handle(struct cover *c, const struct inotify_event *event, const cha
 {
     if (event->mask & IN_Q_OVERFLOW)
         look_everywhere(c);
-    if (event->mask & IN_IGNORED)
+    if (event->mask & IN_IGNORED) {
         forget(c, event->wd);
+        return; /* it names nothing */
+    }
     for (size_t i = 0; i < c->count; i++) {
         struct str whole = str_of(c->places[i].path);
         struct str last = str_skip(whole, (size_t)str_last_index(whole, '/') + 1);

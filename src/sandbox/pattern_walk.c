@@ -257,14 +257,14 @@ static int go_deeper(struct walk *w, const struct directory *d, const struct buf
         type = IFTODT(st.st_mode);
     }
     if (type == DT_DIR)
-        want(w, directory_find(w, buf_str(path)), w->next, d->level + 1);
+        want(w, directory_find(w, str_of(buf_text(path))), w->next, d->level + 1);
     if (type != DT_LNK || w->use != ENTRY_DENY_READ)
         return 0;
     struct str holder = d->length ? (struct str){ d->path, d->length } : STR("/");
     if (follow(w, holder, buf_text(path), &target, e) < 0)
         return -1;
     if (target.n)
-        want(w, directory_find(w, buf_str(&target)), w->next, d->level + 1);
+        want(w, directory_find(w, str_of(buf_text(&target))), w->next, d->level + 1);
     return 0;
 }
 

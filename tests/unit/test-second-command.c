@@ -92,6 +92,9 @@ static int run(struct launch *l, const char *what)
     assert_int_equal(launch_command(l, &c, writing, &tag, &e), 0);
     const struct boss_message started = receive(l->orders);
     assert_int_equal(started.kind, BOSS_STARTED);
+    fd_drop(&writing);
+    char byte;
+    assert_int_equal(read(reading, &byte, 1), 0); /* it was executed */
     const struct boss_message ended = receive(l->boss);
     assert_int_equal(ended.kind, BOSS_EXITED);
     assert_int_equal((int)ended.tag, started.number);
