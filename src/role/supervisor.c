@@ -1,10 +1,10 @@
 #include "role/supervisor.h"
 
-#include "base/pages.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "proto/json.h"
 #include "role/asking.h"
 #include "role/denials.h"
@@ -624,16 +624,7 @@ int supervise(const struct supervision *asked, struct err *e)
 {
     CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1, .has_pages = true };
     const struct plan *p = asked->plan;
-    s.launch = (struct launch){
-        .pidfd = -1,
-        .boss = -1,
-        .orders = -1,
-        .report = -1,
-        .failure = -1,
-        .pty = -1,
-        .redirect = -1,
-        .control = { -1, -1 },
-    };
+    s.launch = LAUNCH_NONE;
     egress_process_init(&s.proxy);
     ports_init(&s.ports);
     block_signals();

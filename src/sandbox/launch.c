@@ -370,16 +370,7 @@ static int take_flat(struct launch *l, const struct flat *f, struct err *e)
 
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e)
 {
-    *l = (struct launch){
-        .pidfd = -1,
-        .boss = -1,
-        .orders = -1,
-        .report = -1,
-        .failure = -1,
-        .pty = -1,
-        .redirect = -1,
-        .control = { -1, -1 },
-    };
+    *l = LAUNCH_NONE;
     CLEANUP(inner_drop) struct inner_ends inner = { -1, -1, -1, -1, -1, -1 };
     /* A caller that ignores SIGCHLD would have us and init never learn of an end. */
     struct sigaction usual = { .sa_handler = SIG_DFL };

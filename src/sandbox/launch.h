@@ -42,6 +42,17 @@ struct launch {
     uint32_t next_tag;
 };
 
+/* Nothing is open: launch_end may be called. */
+#define LAUNCH_NONE                                                                                \
+    ((struct launch){ .pidfd = -1,                                                                 \
+                      .boss = -1,                                                                  \
+                      .orders = -1,                                                                \
+                      .report = -1,                                                                \
+                      .failure = -1,                                                               \
+                      .pty = -1,                                                                   \
+                      .redirect = -1,                                                              \
+                      .control = { -1, -1 } })
+
 /* Builds the sandbox. Blocks until the inside stands (a few milliseconds). No command runs before
  * launch_go: the caller looks at `degraded` first. On failure nothing is left. */
 int launch_start(struct launch *l, const struct launch_request *r, struct err *e);
