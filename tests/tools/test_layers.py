@@ -9,6 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
+SEAMS = ROOT / "include"
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 
@@ -55,12 +56,21 @@ def test_own_includes_point_downward(name):
     for kind, header in includes(name):
         if kind != '"':
             continue
+        if header.startswith("postern/") and (SEAMS / header).is_file():
+            continue
         if not (SRC / header).is_file():
             # A name without a folder would depend on the place of the file that includes it.
             wrong.append(f'"{header}" is not a path below src/')
         elif header.split("/")[0] not in allowed:
             wrong.append(f'"{header}": {folder} may not include {header.split("/")[0]}')
     assert not wrong, f"src/{name}: " + "; ".join(wrong)
+
+
+@pytest.mark.parametrize("header", sorted(p.name for p in SEAMS.rglob("*.h")))
+def test_a_seam_stands_on_base_alone(header):
+    wrong = [name for kind, name in INCLUDE.findall((SEAMS / "postern" / header).read_text())
+             if kind == '"' and name.split("/")[0] not in ("base", "postern")]
+    assert not wrong, f"include/postern/{header} includes {wrong}"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -92,7 +102,7 @@ FLAGS = library_flags()
 def test_a_header_compiles_alone(name):
     done = subprocess.run(
         ["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
-         "-I", str(SRC), *FLAGS, "-x", "c", "-"],
+         "-I", str(SRC), "-I", str(SEAMS), *FLAGS, "-x", "c", "-"],
         input=f'#include "{name}"\n', capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr
