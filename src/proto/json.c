@@ -193,6 +193,14 @@ bool json_to_u64(const struct json *v, uint64_t *out)
     return true;
 }
 
+bool json_to_real(const struct json *v, double *out)
+{
+    if (!json_is_number(inner(v)))
+        return false;
+    *out = json_number_value(inner(v));
+    return true;
+}
+
 bool json_to_str(const struct json *v, struct str *out)
 {
     if (!json_is_string(inner(v)))

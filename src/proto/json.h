@@ -51,6 +51,9 @@ bool json_to_bool(const struct json *v, bool *out);
 bool json_to_i64(const struct json *v, int64_t *out);
 bool json_to_u64(const struct json *v, uint64_t *out);
 
+/* An integer is taken, too. */
+bool json_to_real(const struct json *v, double *out);
+
 /* UTF-8 without NUL; the bytes are followed by a NUL. */
 bool json_to_str(const struct json *v, struct str *out);
 

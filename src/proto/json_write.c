@@ -1,5 +1,8 @@
 #include "proto/json_write.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* A value or key needs a comma in front unless it is the first of what is open. */
 static void separate(struct buf *b)
 {
@@ -150,6 +153,65 @@ void json_write_raw(struct buf *b, struct str json)
     buf_add(b, json);
 }
 
+static void write_real(struct buf *b, double value)
+{
+    char text[32];
+    /* The fewest digits that give the same value again. */
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    buf_add(b, str_of(text));
+    if (!strpbrk(text, ".e"))
+        buf_add(b, STR(".0"));
+}
+
+/* Recursion is bounded: json_parse lets at most JSON_DEPTH_MAX levels through. */
+void json_write_value(struct buf *b, const struct json *v)
+{
+    struct str text = { 0 };
+    bool truth = false;
+    int64_t integer = 0;
+    double real = 0;
+    switch (json_kind_of(v)) {
+    case JSON_IS_NULL:
+        json_write_null(b);
+        return;
+    case JSON_IS_BOOL:
+        json_to_bool(v, &truth);
+        json_write_bool(b, truth);
+        return;
+    case JSON_IS_INTEGER:
+        json_to_i64(v, &integer);
+        json_write_i64(b, integer);
+        return;
+    case JSON_IS_REAL:
+        json_to_real(v, &real);
+        separate(b);
+        write_real(b, real);
+        return;
+    case JSON_IS_STRING:
+        json_to_str(v, &text);
+        json_write_str(b, text);
+        return;
+    case JSON_IS_ARRAY:
+        json_write_array(b);
+        for (size_t i = 0; i < json_count(v); i++)
+            json_write_value(b, json_at(v, i));
+        json_write_array_end(b);
+        return;
+    case JSON_IS_OBJECT:
+        json_write_object(b);
+        for (struct json_member m = json_first(v); m.value; m = json_next(v, m)) {
+            json_write_key(b, m.key);
+            json_write_value(b, m.value);
+        }
+        json_write_object_end(b);
+        return;
+    }
+}
+
 void json_member_str(struct buf *b, const char *key, struct str bytes)
 {
     json_write_key(b, str_of(key));
@@ -178,4 +240,10 @@ void json_member_bool(struct buf *b, const char *key, bool value)
 {
     json_write_key(b, str_of(key));
     json_write_bool(b, value);
+}
+
+void json_member_value(struct buf *b, const char *key, const struct json *v)
+{
+    json_write_key(b, str_of(key));
+    json_write_value(b, v);
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "proto/json.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,12 +34,18 @@ void json_write_null(struct buf *b);
 /* One value, or members without braces, that is already JSON. */
 void json_write_raw(struct buf *b, struct str json);
 
+/* A parsed value printed again, members in the order of its text. A real keeps its value, not its
+ * spelling: 17 digits at most, "1.0" for a whole one. */
+void json_write_value(struct buf *b, const struct json *v);
+
 /* Key and value in one call. */
 void json_member_str(struct buf *b, const char *key, struct str bytes);
 void json_member_text(struct buf *b, const char *key, const char *text);
 void json_member_u64(struct buf *b, const char *key, uint64_t value);
 void json_member_i64(struct buf *b, const char *key, int64_t value);
 void json_member_bool(struct buf *b, const char *key, bool value);
+
+void json_member_value(struct buf *b, const char *key, const struct json *v);
 
 /* The inside of a JSON string, without quotes and without a comma. */
 void json_escape(struct buf *b, struct str bytes);

@@ -281,6 +281,24 @@ static void every_byte_comes_back_as_written_or_replaced(void **state)
         }
 }
 
+static void a_parsed_value_is_printed_again(void **state)
+{
+    static const char *const texts[] = {
+        "null",
+        "[true,false,-9223372036854775808,9223372036854775807]",
+        "{\"b\":{\"a\":[]},\"a\":{},\"text\":\"\\u0085\\n\\\"\xc3\xa4\"}",
+        "[0.1,1.0,-2.5e-300,1e+300,0.30000000000000004,123456789.125]",
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct err e = { 0 };
+        AUTO_JSON v = NULL;
+        AUTO_BUF out = { 0 };
+        assert_int_equal(json_parse(str_of(texts[i]), &v, &e), 0);
+        json_write_value(&out, v);
+        assert_string_equal(buf_text(&out), texts[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +315,7 @@ int main(void)
         cmocka_unit_test(lines_follow_each_other),
         cmocka_unit_test(whatever_bytes_come_the_string_is_safe),
         cmocka_unit_test(every_byte_comes_back_as_written_or_replaced),
+        cmocka_unit_test(a_parsed_value_is_printed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
