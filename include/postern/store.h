@@ -33,6 +33,7 @@ enum record_kind {
     RECORD_AGENT_VERSION, /* parent: the agent; number: the version; id: agent id and "-" number */
     RECORD_SESSION, /* parent: the environment; group: the agent; number: the agent's version */
     RECORD_WORK,    /* parent: the environment; group: the session, empty for a healthcheck */
+    RECORD_WALL,    /* what crossed the wall for a session, whose id it has (contract 13) */
     RECORD_KINDS
 };
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-/* The libuv loop inside. It does the look-ups (its threads) and nothing else. */
+/* The libuv loop inside. It does what its threads do, look-ups and pool_run, and nothing else. */
 uv_loop_t *loop_uv(struct loop *l);
 
 /* The epoll set of all watches. */
@@ -15,7 +15,7 @@ int loop_poller(const struct loop *l);
 /* One more (+1) or one less (-1) watch that the kernel knows: while there is any, loop_run goes on. */
 void loop_hold(struct loop *l, int change);
 
-/* How many look-ups the pool works on. */
+/* How many look-ups and jobs the pool works on. */
 size_t *loop_lookups(struct loop *l);
 
 struct timer;
