@@ -98,7 +98,7 @@ void watch_happened(struct watch *w, uint32_t events)
     unsigned got =
         ((events & EPOLLIN) ? WATCH_READ : 0u) | ((events & EPOLLOUT) ? WATCH_WRITE : 0u);
     if (events & (EPOLLERR | EPOLLHUP))
-        got = WATCH_READ | WATCH_WRITE; /* whichever call the owner makes tells */
+        got = WATCH_READ | WATCH_WRITE | WATCH_GONE; /* whichever call the owner makes tells */
     unsigned wanted = got & w->events;
     if (got & w->armed & ~w->events)
         arm(w);

@@ -13,7 +13,9 @@
 
 #include <stdbool.h>
 
-enum { WATCH_READ = 1 << 0, WATCH_WRITE = 1 << 1 };
+/* WATCH_GONE alone: the owner waits for nothing but wants to hear when the connection has failed or both
+ * directions have ended. With one of the others it adds nothing. */
+enum { WATCH_READ = 1 << 0, WATCH_WRITE = 1 << 1, WATCH_GONE = 1 << 2 };
 
 struct watch;
 
