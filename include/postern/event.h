@@ -97,6 +97,18 @@ enum session_error { /* contract 3.11 */
 
 enum retry_status { RETRY_RETRYING, RETRY_EXHAUSTED, RETRY_TERMINAL };
 
+/* What became of a session's work item: EVENT_INTERNAL_WORK. */
+enum work_step {
+    WORK_STEP_NONE,
+    WORK_STEP_MADE,  /* `work` exists and waits for a worker, not before `until` */
+    WORK_STEP_LOST,  /* its worker is gone, it is queued again: `attempt` */
+    WORK_STEP_ENDED, /* no more; `attempt` of them in a row have ended at once (contract 4.7) */
+    WORK_STEP_HELD   /* the same, and none is made until a client speaks */
+};
+
+/* What an event says of the session's budget. */
+enum budget_change { BUDGET_KEPT, BUDGET_SET, BUDGET_REMOVED };
+
 struct usage {
     uint64_t input_tokens, output_tokens, cache_read_input_tokens;
     uint64_t cache_creation_5m_input_tokens, cache_creation_1h_input_tokens;
@@ -135,8 +147,11 @@ struct event {
     bool allow;    /* confirmations */
 
     struct str content; /* JSON array of content blocks */
-    struct str text;    /* deny_message; message of an error; reason of a failed work item */
-    struct str replay;  /* inner of EVENT_AGENT_THINKING: JSON array of the blocks as the model gave
+    /* deny_message; message of an error; reason of a failed work item; of a result with empty
+     * `content` that the server wrote itself: its one text block; inner of
+     * EVENT_AGENT_CONTEXT_COMPACTED: the summary. Plain text, not JSON. */
+    struct str text;
+    struct str replay; /* inner of EVENT_AGENT_THINKING: JSON array of the blocks as the model gave
                            them */
 
     /* EVENT_SESSION_STATUS_IDLE, EVENT_THREAD_STATUS_IDLE. */
@@ -155,11 +170,20 @@ struct event {
     /* EVENT_SESSION_UPDATED: the changed members; EVENT_INTERNAL_CREATED: the session;
      * approvals: the approval. Members without braces, JSON text. */
     struct str members;
+    enum budget_change budget; /* inner: what the members say of the budget, for core */
+    uint64_t cap;              /* inner, of BUDGET_SET: millionths of a US cent */
+
+    /* inner of EVENT_MODEL_REQUEST_START: a summary is asked for; of EVENT_MODEL_REQUEST_END: the
+     * context is nearly full, the next request asks for one */
+    bool compaction;
 
     enum event_type queued; /* EVENT_INTERNAL_QUEUED: the type of the input */
     int64_t until;          /* EVENT_INTERNAL_RETRY, EVENT_INTERNAL_WORK: not before */
-    struct id work;   /* EVENT_POSTERN_CALL_*, EVENT_POSTERN_WORK_FAILED, EVENT_INTERNAL_WORK */
-    unsigned attempt; /* of a call, a retry, a work item */
+    /* EVENT_POSTERN_CALL_*, EVENT_POSTERN_WORK_FAILED, EVENT_INTERNAL_WORK; inner of results: the
+     * item under which a worker posted it */
+    struct id work;
+    enum work_step step; /* EVENT_INTERNAL_WORK */
+    unsigned attempt;    /* of a call, a retry, a work item */
 };
 
 /* Who may read it: enum entry_shows of store.h follows from the type. */

@@ -14,6 +14,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/refusal.h"
+#include "core/session.h"
 #include "postern/clock.h"
 #include "postern/event.h"
 #include "postern/model.h"
@@ -85,17 +87,6 @@ struct asker {
     struct id environment, session, work; /* none where the kind has none */
     bool superseded; /* a sessions token of an earlier claim: heartbeats get 412 (4.5, row 9) */
     unsigned retry_count; /* x-stainless-retry-count */
-};
-
-/* How a call ended. `status` 0: well. Otherwise an HTTP status with message and machine code of
- * contract 1.5. */
-struct refusal {
-    int status;
-    const char *type;   /* error.type */
-    const char *code;   /* details.error_code, or NULL */
-    struct str details; /* further members of `details`, JSON text, or empty */
-    bool no_retry;      /* x-should-retry: false */
-    char message[512];
 };
 
 /* `json` is the answer's text when all went well, borrowed for the call. */
@@ -204,11 +195,6 @@ void engine_work_requeue(struct engine *g, const struct asker *asker, const stru
                          const struct id *work, engine_answer *answer, void *ctx);
 
 /* Marks calls as started before they run (13). The answer is {"data":[...]}. */
-struct call_mark {
-    struct id call;
-    struct sha256 arguments;
-    unsigned attempt;
-};
 void engine_work_calls(struct engine *g, const struct asker *asker, const struct id *environment,
                        const struct id *work, const struct call_mark *marks, size_t count,
                        engine_answer *answer, void *ctx);
