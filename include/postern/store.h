@@ -48,7 +48,8 @@ struct record {
     struct str state; /* a word to filter by, such as "idle" or "queued"; may be empty */
     int64_t created_at, archived_at, due_at; /* microseconds; 0: none. due_at: when it wants to be
                                                 looked at */
-    struct str secret; /* SHA-256 of the key or token that names it, 32 bytes, or empty */
+    struct str secret; /* SHA-256 of the key or token that names it, 32 bytes, or empty; names one
+                          record of its kind at most */
     int64_t revision;  /* set by the store: 1, 2, 3 ... */
     struct str body;   /* JSON text of everything else; the store never looks inside */
 };
@@ -110,7 +111,8 @@ struct entry_list {
 struct tx;
 
 /* `e` says why it did not happen, or e->kind is E_NONE: E_CONFLICT (a revision or sequence number
- * has moved on), E_IO (disk full, database gone; nothing happened). */
+ * has moved on, or a name is taken), E_BUSY (too much waits already, or somebody holds the database),
+ * E_IO (disk full, database gone). Whatever it says, then nothing of the transaction happened. */
 typedef void tx_done(void *ctx, const struct err *e);
 
 struct store;
@@ -145,15 +147,18 @@ struct store {
     const struct store_ops *ops;
 };
 
-/* A transaction: a list of changes that are made together. All texts are copied. */
+/* A transaction: a list of changes that are made together, in the order of these calls. All texts are
+ * copied. */
 struct tx *tx_new(void);
 void tx_free(struct tx *tx); /* only when it was not submitted; NULL is fine */
 
-/* Writes a record over the one with revision `seen`; 0: there must be none. */
+/* Writes a record over the one with revision `seen`; 0: there must be none. It then has revision
+ * `seen` + 1. */
 void tx_put(struct tx *tx, const struct record *r, int64_t seen);
 
 /* Removes the record with revision `seen`; of a session its log too. */
 void tx_remove(struct tx *tx, enum record_kind kind, const struct id *id, int64_t seen);
 
-/* Appends entries to the log of `session`; items[0].seq must be the next number there. */
+/* Appends entries to the log of `session`; items[0].seq must be the next number there. The session's
+ * record must be there: from before, or put earlier in this transaction. */
 void tx_append(struct tx *tx, const struct id *session, const struct entry *items, size_t count);
