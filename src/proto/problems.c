@@ -1,9 +1,9 @@
 #include "proto/problems.h"
 
+#include "proto/dotted.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-
-enum { KEY_SHOWN = 64 };
 
 void problems_release(struct problems *p)
 {
@@ -13,33 +13,17 @@ void problems_release(struct problems *p)
 
 size_t problems_enter_key(struct problems *p, struct str key)
 {
-    size_t was = p->path.n;
-    if (was)
-        buf_add_byte(&p->path, '.');
-    struct str shown = { key.p, key.n < KEY_SHOWN ? key.n : KEY_SHOWN };
-    while (shown.n < key.n && shown.n && ((unsigned char)key.p[shown.n] & 0xc0) == 0x80)
-        shown.n--; /* not in the middle of a character */
-    for (size_t i = 0; i < shown.n; i++) {
-        unsigned char byte = (unsigned char)shown.p[i];
-        buf_add_byte(&p->path, byte < 0x20 || byte == 0x7f ? '?' : shown.p[i]);
-    }
-    if (shown.n < key.n)
-        buf_add(&p->path, STR("..."));
-    return was;
+    return dotted_key(&p->path, key);
 }
 
 size_t problems_enter_index(struct problems *p, size_t i)
 {
-    size_t was = p->path.n;
-    buf_addf(&p->path, "[%zu]", i);
-    return was;
+    return dotted_index(&p->path, i);
 }
 
 void problems_leave(struct problems *p, size_t was)
 {
-    p->path.n = was;
-    if (p->path.p)
-        p->path.p[was] = '\0';
+    dotted_leave(&p->path, was);
 }
 
 __attribute__((format(printf, 2, 0))) static void add(struct problems *p, const char *fmt,
@@ -51,6 +35,9 @@ __attribute__((format(printf, 2, 0))) static void add(struct problems *p, const 
     vsnprintf(message, sizeof message, fmt, ap);
     if (p->text.n)
         buf_add(&p->text, STR("; "));
+    size_t line = p->places ? places_line(p->places, buf_str(&p->path)) : 0;
+    if (line)
+        buf_addf(&p->text, "line %zu: ", line);
     if (p->path.n)
         buf_addf(&p->text, "%s: ", buf_text(&p->path));
     buf_add(&p->text, str_of(message));

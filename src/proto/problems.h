@@ -7,12 +7,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "proto/places.h"
 
 #include <stdbool.h>
 
 struct problems {
     struct buf text; /* owned; "a.b: message; c[2]: message": the first PROBLEMS_SHOWN of them */
     struct buf path; /* owned; of the value that is being looked at */
+    const struct places *places; /* borrowed; NULL, or where lines come from: "line 3: a.b: ..." */
     size_t count;
 };
 enum { PROBLEMS_SHOWN = 20 };
