@@ -41,7 +41,7 @@ struct engine_parts {
     struct model_set *models;
     struct clock clock;
     struct random_source random;
-    /* Calls fn(arg) from the loop, later. */
+    /* Calls fn(arg) from the loop, later; not after engine_free. */
     void (*later)(void *ctx, void (*fn)(void *arg), void *arg);
     /* The engine has one deadline: engine_wake is called at `when` (microseconds) or soon after; a
      * new one replaces it; INT64_MAX: none. */
@@ -68,7 +68,8 @@ int engine_new(const struct engine_parts *parts, const struct engine_settings *s
                struct engine **out, struct err *e);
 
 /* Cancels model requests; nothing more is written, no callback comes any more. Also what the
- * simulator calls a crash. */
+ * simulator calls a crash. What was asked of the store and of `later` must not come back to it: the
+ * store is freed next, before the loop turns. */
 void engine_free(struct engine *g);
 
 void engine_wake(struct engine *g);
@@ -88,6 +89,12 @@ struct asker {
     bool superseded; /* a sessions token of an earlier claim: heartbeats get 412 (4.5, row 9) */
     unsigned retry_count; /* x-stainless-retry-count */
 };
+
+/* Who holds the sessions token with this SHA-256 (32 bytes): fills *out, where `key` is the work item.
+ * A token of an earlier claim is `superseded`: only a heartbeat may still be asked with it (contract
+ * 4.5 row 9), everything else is a 401. 1; 0: not known, or its time is over (11, row 2); -1 with
+ * *e. */
+int engine_token(struct engine *g, struct str sha256, struct asker *out, struct err *e);
 
 /* `json` is the answer's text when all went well, borrowed for the call. */
 typedef void engine_answer(void *ctx, const struct refusal *refusal, struct str json);

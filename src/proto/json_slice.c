@@ -110,9 +110,12 @@ static size_t scalar_length(struct str s)
 /* What may come next inside arrays and objects. */
 enum expect { EXPECT_VALUE, EXPECT_VALUE_OR_END, EXPECT_KEY, EXPECT_KEY_OR_END, EXPECT_MORE };
 
+/* What was read with JSON_DEPTH_MAX may stand some levels deep in a text of ours. */
+enum { SLICE_DEPTH_MAX = 2 * JSON_DEPTH_MAX };
+
 /* The open arrays (0) and objects (1), one bit each, and what may come next. */
 struct nest {
-    uint64_t kinds;
+    unsigned __int128 kinds;
     unsigned depth;
     enum expect expect;
 };
@@ -124,9 +127,9 @@ static bool in_object(const struct nest *n)
 
 static bool nest_open(struct nest *n, bool object)
 {
-    if (n->depth == JSON_DEPTH_MAX)
+    if (n->depth == SLICE_DEPTH_MAX)
         return false;
-    n->kinds = n->kinds << 1 | (object ? 1 : 0);
+    n->kinds = n->kinds << 1 | object;
     n->depth++;
     n->expect = object ? EXPECT_KEY_OR_END : EXPECT_VALUE_OR_END;
     return true;

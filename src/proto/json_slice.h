@@ -2,7 +2,7 @@
  *
  * For text that we wrote ourselves and read back (log bodies, records): what is only carried is
  * spliced as it stands, and one member of a large object costs no parse. Grammar (RFC 8259) and depth
- * (JSON_DEPTH_MAX) are checked while walking; duplicate keys are not looked for, so what strangers
+ * (twice JSON_DEPTH_MAX) are checked while walking; duplicate keys are not looked for, so what strangers
  * send goes through json.h first.
  */
 #pragma once

@@ -62,14 +62,15 @@ static void json_is_told_from_what_is_none(void **state)
 
 static void nesting_is_bounded(void **state)
 {
-    char text[2 * JSON_DEPTH_MAX + 3];
+    enum { DEPTH = 2 * JSON_DEPTH_MAX };
+    char text[2 * DEPTH + 2];
     (void)state;
-    memset(text, '[', JSON_DEPTH_MAX);
-    memset(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
-    assert_true(json_slice_check((struct str){ text, 2 * JSON_DEPTH_MAX }));
-    memset(text, '[', JSON_DEPTH_MAX + 1);
-    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
-    assert_false(json_slice_check((struct str){ text, 2 * JSON_DEPTH_MAX + 2 }));
+    memset(text, '[', DEPTH);
+    memset(text + DEPTH, ']', DEPTH);
+    assert_true(json_slice_check((struct str){ text, sizeof text - 2 }));
+    memset(text, '[', DEPTH + 1);
+    memset(text + DEPTH + 1, ']', DEPTH + 1);
+    assert_false(json_slice_check((struct str){ text, sizeof text }));
 }
 
 static void members_and_items_come_as_they_stand(void **state)
