@@ -253,11 +253,14 @@ int fileop_open(struct request *q, int dirfd, uint64_t address, int flags, mode_
         return os;
     }
     bool follow = !(flags & O_NOFOLLOW) && !((flags & O_CREAT) && exclusive);
-    if (follow && !is_read_only(flags) && (os = judge_link(q, dirfd, path)) != 0)
-        return os;
     for (int i = 0; i < ATTEMPTS; i++) {
         AUTO_PLACE at = PLACE_NONE;
+        int link = 0;
         os = place_find_object(q, dirfd, path, follow, &at);
+        if (follow && !is_read_only(flags) && !at.is_direct)
+            link = judge_link(q, dirfd, path);
+        if (link)
+            return link;
         if (os == ENOENT || (!os && at.object < 0 && !(flags & O_CREAT)))
             return open_absent(q, dirfd, path, flags, mode);
         if (os)
@@ -279,9 +282,12 @@ int fileop_truncate(struct request *q, uint64_t address, int64_t length)
     if (length < 0)
         return EINVAL;
     int os = tracee_read_path(q, address, path);
-    if (os || (os = judge_link(q, AT_FDCWD, path)) != 0 ||
-        (os = place_find_object(q, AT_FDCWD, path, true, &at)) != 0)
+    if (os)
         return os;
+    os = place_find_object(q, AT_FDCWD, path, true, &at);
+    int link = at.is_direct ? 0 : judge_link(q, AT_FDCWD, path);
+    if (link || os)
+        return link ? link : os;
     if (at.object < 0)
         return ENOENT;
     if (fstat(at.object, &st) < 0)

@@ -89,21 +89,37 @@ void notify_continue(struct notify *n, const struct notify_call *c)
     respond(n, c, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
+/* Descriptor and answer in one call (5.14) are torn apart when something interrupts us between the two, a stop,
+ * a freeze, the sleep of the machine: the caller then gets 0 and no descriptor. In two calls they are
+ * torn apart when something interrupts the caller, which nothing but its end does where filters are loaded with
+ * WAIT_KILLABLE_RECV (5.19). Asked for without a program, the kernel only says whether it knows the flag. */
+static enum notify_giving how_to_give(void)
+{
+    const unsigned long flags =
+        SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    bool known = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
+    return known ? GIVING_IN_TWO_STEPS : GIVING_AT_ONCE;
+}
+
 int notify_give(struct notify *n, const struct notify_call *c, int fd, bool close_on_exec)
 {
+    if (n->giving == GIVING_UNKNOWN)
+        n->giving = how_to_give();
     struct seccomp_notif_addfd add = { .id = c->id,
-                                       .flags = n->two_steps ? 0 : SECCOMP_ADDFD_FLAG_SEND,
+                                       .flags = n->giving == GIVING_AT_ONCE
+                                                    ? SECCOMP_ADDFD_FLAG_SEND
+                                                    : 0,
                                        .srcfd = (uint32_t)fd,
                                        .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
     int given = control(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-    if (given < 0 && errno == EINVAL && !n->two_steps) {
-        n->two_steps = true;
+    if (given < 0 && errno == EINVAL && add.flags) {
+        n->giving = GIVING_IN_TWO_STEPS;
         add.flags = 0;
         given = control(c->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
     }
     if (given < 0)
         return errno == ENOENT ? 0 : errno;
-    if (n->two_steps)
+    if (!add.flags)
         notify_answer(n, c, given, 0);
     return 0;
 }

@@ -23,7 +23,7 @@ struct notify_call {
 struct notify {
     void *request, *response; /* owned; as large as this kernel's structures */
     size_t request_size, response_size;
-    bool two_steps; /* before 5.14: a descriptor and the answer are sent one after the other */
+    enum notify_giving { GIVING_UNKNOWN, GIVING_AT_ONCE, GIVING_IN_TWO_STEPS } giving;
 };
 
 /* Asks the kernel for the sizes of its structures. */

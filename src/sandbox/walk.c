@@ -375,6 +375,7 @@ int place_find_object(struct request *q, int dirfd, const char *path, bool follo
     errno = ELOOP;
     if (!needs_care(q, relative))
         object = open_without_links(start, relative, follow ? 0 : O_NOFOLLOW);
+    out->is_direct = object >= 0 || errno != ELOOP;
     if (object >= 0) {
         out->object = object;
         out->is_plain = true;

@@ -16,8 +16,9 @@ struct place {
      * ("/", ".", "..") makes every call that would change it fail. */
     char name[NAME_MAX + 2];
     bool is_plain;
-    int object;    /* O_PATH, of place_find_object; -1 when there is none */
-    bool is_magic; /* the object was reached through /proc/PID/fd or the like; no parent then */
+    bool is_direct; /* of place_find_object with `follow`: no link was met, at the end neither */
+    int object;     /* O_PATH, of place_find_object; -1 when there is none */
+    bool is_magic;  /* the object was reached through /proc/PID/fd or the like; no parent then */
     int own_descriptor; /* then: the number of the caller's descriptor, or -1 */
     bool ends_in_slash;
     bool

@@ -11,7 +11,7 @@
  * component, substituting the caller's own "self" and "thread-self", keep the parent as a descriptor,
  * judge its real path plus the last name (core/filerules.h), act relative to that descriptor, look
  * again whether the parent still has the judged path and undo when it has not, answer with the result
- * or the new descriptor (ADDFD|SEND). umask, O_NOFOLLOW, O_EXCL, AT_ flags and errno come out as the
+ * or the new descriptor (ADDFD). umask, O_NOFOLLOW, O_EXCL, AT_ flags and errno come out as the
  * kernel's own.
  */
 #pragma once

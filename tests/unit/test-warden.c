@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -847,6 +848,48 @@ static void patterns_and_denies_of_the_settings_hold(void **state)
     inside_work(second_command, path);
 }
 
+/* What a process of the host's and the command behind the warden have in common. */
+struct stops {
+    _Atomic pid_t warden;
+    _Atomic bool over;
+};
+
+static int open_many_times(void *ctx)
+{
+    struct stops *s = ctx;
+    WANT(chdir(box) == 0);
+    s->warden = getppid();
+    for (int i = 0; i < 300; i++) {
+        int fd = open("f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        WANT(fd > STDERR_FILENO && close(fd) == 0);
+    }
+    return 0;
+}
+
+static _Noreturn void stop_the_warden(const struct stops *s)
+{
+    while (!s->over)
+        if (s->warden && kill(s->warden, SIGSTOP) == 0)
+            kill(s->warden, SIGCONT);
+    _exit(0);
+}
+
+static void a_warden_that_the_host_stops_at_any_moment_hands_every_descriptor_over(void **state)
+{
+    struct stops *s =
+        mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(s, MAP_FAILED);
+    pid_t stopper = fork();
+    assert_return_code(stopper, errno);
+    if (stopper == 0)
+        stop_the_warden(s);
+    int status = ward_run(&ward, open_many_times, s);
+    s->over = true;
+    assert_int_equal(waitpid(stopper, NULL, 0), stopper);
+    munmap(s, sizeof *s);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -883,6 +926,7 @@ int main(void)
         CLAIM(a_nested_user_namespace_can_be_given_its_maps),
         CLAIM(packages_of_any_kind_can_be_unpacked_and_moved),
         CLAIM(patterns_and_denies_of_the_settings_hold),
+        CLAIM(a_warden_that_the_host_stops_at_any_moment_hands_every_descriptor_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
