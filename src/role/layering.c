@@ -38,8 +38,10 @@ void layering_record(const struct launch *l, const struct plan *p, struct record
     const struct settings_limits *limits = &p->settings->limits;
     const bool asked_limits = limits->memory_set || limits->pids_set || limits->cpu_set;
     for (int i = 0; i < LAYERS; i++) {
+        const bool nested = i == LAYER_NAMESPACES || i == LAYER_MOUNT; /* contract 3.8 */
         bool aloud = p->accepted[i] || (i == LAYER_CGROUP && asked_limits) ||
-                     (i == LAYER_NAMESPACES && l->standin);
+                     (i == LAYER_NAMESPACES && l->standin) ||
+                     (nested && p->settings->weaker_nested);
         if (l->degraded[i])
             record_degraded(r, (enum layer)i, l->degraded_why[i], aloud);
     }

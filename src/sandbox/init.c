@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "sandbox/boss.h"
+#include "sandbox/brake.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/confine.h"
 #include "sandbox/cover.h"
@@ -179,14 +180,28 @@ static int build_network(struct init *i, struct err *e)
     return 0;
 }
 
+/* Where the limit is out of reach the filter must hold, or the owner have accepted that nothing does. */
+static int refuse_user_namespaces(const struct init *i, struct err *e)
+{
+    const struct plan *p = i->setup->plan;
+    if (p->settings->nested_user_namespaces || p->disabled_layers[LAYER_NAMESPACES] ||
+        brake_put_on(e) == 0)
+        return 0;
+    const bool filtered =
+        !p->disabled_layers[LAYER_SECCOMP] && seccomp_refuses_namespaces(&p->seccomp);
+    if (!brake_is_out_of_reach(e) || (!filtered && !p->accepted[LAYER_NAMESPACES]))
+        return -1;
+    tell(i, BOSS_DEGRADED, LAYER_NAMESPACES, STR(BRAKE_WHY), NULL, 0);
+    return 0;
+}
+
 static int build_files(struct init *i, struct err *e)
 {
     const struct plan *p = i->setup->plan;
     struct mount_work work = { .resolv_conf = p->resolver ? "nameserver 127.0.0.1\n" : NULL,
                                .covered_fd = -1,
                                .stash = -1 };
-    if (!p->settings->nested_user_namespaces && !p->disabled_layers[LAYER_NAMESPACES] &&
-        write_text("/proc/sys/user/max_user_namespaces", "0", e) < 0)
+    if (refuse_user_namespaces(i, e) < 0)
         return -1;
     mode_t mask = umask(0); /* the caller's must not thin out the modes of what we make */
     int made = mounts_apply(p, &work, e);

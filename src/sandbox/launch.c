@@ -202,9 +202,10 @@ static void take_degraded(struct launch *l, const struct boss_message *m)
 {
     if (m->number < 0 || m->number >= LAYERS)
         return;
+    char *why = l->degraded_why[m->number];
+    const size_t n = l->degraded[m->number] ? strlen(why) : 0, room = sizeof l->degraded_why[0];
     l->degraded[m->number] = true;
-    snprintf(l->degraded_why[m->number], sizeof l->degraded_why[0], "%.*s", (int)m->length,
-             m->body);
+    snprintf(why + n, room - n, "%s%.*s", n ? "; " : "", (int)m->length, m->body);
 }
 
 static void degrade(struct launch *l, enum layer layer, const char *why, const char *more)

@@ -38,7 +38,7 @@ struct launch {
     bool flat;                   /* init is the keeper of flat.h */
     bool standin;                /* the command runs as the user of standin.h */
     bool degraded[LAYERS];
-    char degraded_why[LAYERS][160];
+    char degraded_why[LAYERS][320];
     uint32_t next_tag;
 };
 

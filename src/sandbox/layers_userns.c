@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "sandbox/brake.h"
 #include "sandbox/host_facts.h"
 #include "sandbox/standin.h"
 
@@ -92,6 +93,7 @@ void try_namespaces(struct layers *l)
 {
     struct layer_report *r = &l->of[LAYER_NAMESPACES];
     const bool by_standin = standin_is_needed();
+    struct err e;
     if (!enter_namespaces(r, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
                                  CLONE_NEWCGROUP))
         return;
@@ -106,6 +108,9 @@ void try_namespaces(struct layers *l)
     } else if (by_standin) {
         layer_say(r, LAYER_DEGRADED, STANDIN_WHY);
         layer_cure(r, STANDIN_CURE);
+    } else if (brake_put_on(&e) < 0) {
+        layer_say(r, LAYER_DEGRADED, brake_is_out_of_reach(&e) ? BRAKE_WHY : "%s", e.text);
+        layer_cure(r, "start the container with --security-opt systempaths=unconfined");
     } else {
         r->state = LAYER_ON;
     }

@@ -42,6 +42,9 @@ struct seccomp_program {
  * "x.seccomp.allow[3]: ...", joined by "; ": E_INPUT. */
 int seccomp_choice_check(const struct seccomp_choice *choice, struct err *e);
 
+/* Does the filter refuse every call that makes a user namespace? Not when the settings let one through. */
+bool seccomp_refuses_namespaces(const struct seccomp_choice *choice);
+
 /* Picks the linked-in program or compiles one. A wrong name is E_INPUT, as seccomp_choice_check says. */
 int seccomp_program_get(const struct seccomp_choice *choice, struct seccomp_program *out,
                         struct err *e);

@@ -513,6 +513,15 @@ static bool is_judged(const struct seccomp_choice *c, const char *name)
             (c->sends && str_starts(call, STR("send")) && !str_starts(call, STR("sendfile"))));
 }
 
+bool seccomp_refuses_namespaces(const struct seccomp_choice *c)
+{
+    static const char *const makers[] = { "unshare", "clone", "clone3" };
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (is_listed(c->allow, makers[i]))
+            return false;
+    return !c->nested_user_namespaces;
+}
+
 static void add_problem(struct buf *out, const char *list, size_t i, const char *name,
                         const char *what)
 {

@@ -1,12 +1,14 @@
 #include "sandbox/usermap.h"
 
 #include "base/fd.h"
+#include "sandbox/part.h"
 #include "sandbox/tracee.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { STACK_SIZE = 16 << 10 };
@@ -31,7 +33,10 @@ struct errand {
 static int run_errand(void *ctx)
 {
     struct errand *r = ctx;
-    if (setns(r->space, CLONE_NEWUSER) == 0)
+    /* With other credentials the kernel may let the memory be looked into again (fs.suid_dumpable), and it is
+     * the warden's. */
+    if (setns(r->space, CLONE_NEWUSER) == 0 &&
+        prctl(PR_SET_DUMPABLE, part_is_off(PART_DUMPABLE)) == 0)
         r->fd = openat(r->proc, r->path, r->flags);
     r->os = r->fd < 0 ? errno : 0;
     return 0;

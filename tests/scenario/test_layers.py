@@ -542,3 +542,43 @@ def test_in_a_container_that_masks_its_proc_the_command_s_own_process_is_meant(b
     words = [*box.options([]), "--", "python3", "-c", MISTAKEN]
     done = box.finish(box.popen(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-ec", MASKED, "sh", *words]))
     assert done.out == "['asked', 'made'] by a thread\n", done
+
+
+# As container runtimes do it: the kernel's settings can be read and not written, or are not there at all.
+FIXED = {"read-only": "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
+         "missing": "mount -t tmpfs none /proc/sys"}
+IN_CONTAINER = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-ec"]
+
+
+def in_fixed_container(box, how, words):
+    return box.finish(box.popen([*IN_CONTAINER, FIXED[how] + '; exec "$@"', "sh", *words]))
+
+
+@pytest.mark.identity("root")
+@pytest.mark.parametrize("how", FIXED)
+def test_where_the_kernel_s_settings_are_fixed_the_filter_alone_refuses_user_namespaces(box, how):
+    box.settings(enableWeakerNestedSandbox=True)
+    script = "unshare -U true 2>/dev/null || echo refused; python3 -c 'import os; os.unshare(0x10000000)' 2>&1 | tail -n 1"
+    done = in_fixed_container(box, how, box.options([]) + ["--", "sh", "-c", script])
+    assert done.code == 0 and done.out.startswith("refused\n"), done
+    assert "layer namespaces is degraded: user.max_user_namespaces cannot be set" in done.err, done
+    assert "layer mount is degraded: the container's /proc is bound" in done.err, done
+
+
+@pytest.mark.identity("root")
+@pytest.mark.parametrize("parts, options", [
+    ({}, ["--require=namespaces"]),
+    ({"x": {"seccomp": {"allow": ["unshare"]}}}, []),
+], ids=["required", "the filter lets them through"])
+def test_where_the_kernel_s_settings_are_fixed_and_nothing_stands_in_nothing_runs(box, parts, options):
+    box.settings(enableWeakerNestedSandbox=True, **parts)
+    done = in_fixed_container(box, "read-only", box.options(options) + ["--", "echo", "ran"])
+    assert (done.code, done.out) == (125, "") and "max_user_namespaces" in done.err, done
+
+
+@pytest.mark.identity("root")
+def test_doctor_says_that_the_kernel_s_settings_are_fixed(box):
+    done = in_fixed_container(box, "read-only", [box.program, "doctor", "--json"])
+    layer = json.loads(done.out)["check"]["layers"]["namespaces"]
+    assert layer["state"] == "degraded" and "max_user_namespaces cannot be set" in layer["why"], layer
+    assert "systempaths=unconfined" in layer["cure"]
