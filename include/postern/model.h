@@ -40,6 +40,7 @@ struct model_request {
     struct str effort;   /* "low" ... "max", or empty */
     struct str speed;    /* "standard", "fast", or empty */
     struct id session;   /* for logs, and for scripts that tell sessions apart */
+    unsigned attempt;    /* how often this request has failed before; scripts count their faults */
     bool no_tools;       /* the definitions are sent, but no call is wanted (compaction) */
 };
 
@@ -57,7 +58,7 @@ struct model_block {
 enum model_stop {
     MODEL_STOP_END,     /* nothing more to say */
     MODEL_STOP_TOOLS,   /* waits for its calls */
-    MODEL_STOP_LENGTH,  /* max_tokens reached */
+    MODEL_STOP_LENGTH,  /* max_tokens, or the end of the window, reached */
     MODEL_STOP_REFUSAL, /* declined; `category` and `explanation` may say why */
     MODEL_STOP_PAUSE    /* wants to be asked again with its own answer at the end */
 };
