@@ -80,6 +80,7 @@ struct session {
     size_t call_count, call_room;
     struct queued *queue;
     size_t queue_count, queue_room, queue_bytes;
+    size_t named; /* how many ids the last idle of STOP_REQUIRES_ACTION named */
 
     /* Usage and budget. */
     struct usage usage;
@@ -233,6 +234,8 @@ struct decision {
      * EVENT_INTERNAL_QUEUED while it waits), in the session's queue, or further up in the log. */
     struct id *answers;
     size_t answer_count;
+    char **owned; /* texts that a session has handed over */
+    size_t owned_count, owned_room;
     struct refusal refusal; /* of the last fact that was refused */
     struct arena arena;     /* texts and lists made for this decision */
 };

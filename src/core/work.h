@@ -106,8 +106,7 @@ int work_nack(struct work *w, const struct work_asker *asker, int64_t delay, int
               const struct work_rules *rules, struct work_report *report, struct refusal *refusal);
 
 /* May the asker mark calls as started under this item now (13)? 0, -1 with *refusal. */
-int work_may_mark(const struct work *w, const struct work_asker *asker, int64_t now,
-                  struct refusal *refusal);
+int work_may_mark(const struct work *w, const struct work_asker *asker, struct refusal *refusal);
 
 /* An operator makes a new item out of a dead letter: 0 when this may be done; the caller then makes
  * the new one (FACT_WORK_WANTED). -1 with *refusal. */
