@@ -196,7 +196,8 @@ bool prompt_answer(struct prompt *p, struct str id, bool allow, enum question_sc
 
 void prompt_malformed(struct prompt *p, int64_t now_ms)
 {
-    log_warn("permission prompt: the answer is malformed; what was asked is denied");
+    log_warn(
+        "permission prompt: the answer is malformed or to no question; what was asked is denied");
     p->now_ms = now_ms;
     questions_fail(p->questions, now_ms);
 }

@@ -141,8 +141,12 @@ static void take_line(struct json_front *f, struct str line, int64_t now_ms)
         scope = QUESTION_ONCE;
         reason = STR("permission prompt failed");
     }
-    if (!prompt_answer(p, id, allow, scope, reason, now_ms))
-        log_debug("prompt.answer_unknown");
+    if (prompt_answer(p, id, allow, scope, reason, now_ms))
+        return;
+    if (questions_was_asked(prompt_questions(p), id))
+        log_debug("prompt.answer_late");
+    else
+        prompt_malformed(p, now_ms); /* whoever makes up ids has not understood the question */
 }
 
 /* Takes the whole lines out of `in`. */
@@ -239,7 +243,7 @@ static void json_free_front(struct prompt_front *front)
     free(f);
 }
 
-/* No `close`: the protocol has no word for it, and a late answer names an unknown id. */
+/* No `close`: the protocol has no word for it, and a late answer does nothing. */
 static const struct prompt_front_ops json_ops = {
     .show = json_show,
     .fd = json_fd,

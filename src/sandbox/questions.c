@@ -360,6 +360,15 @@ static ptrdiff_t index_of(const struct questions *q, struct str id)
     return -1;
 }
 
+bool questions_was_asked(const struct questions *q, struct str id)
+{
+    struct str prefix = str_of(q->run_id);
+    uint64_t number;
+    if (!str_starts(id, prefix) || !str_starts(str_skip(id, prefix.n), STR("-")))
+        return false;
+    return str_to_u64(str_skip(id, prefix.n + 1), &number) && number >= 1 && number <= q->number;
+}
+
 const struct open_question *questions_find(const struct questions *q, struct str id)
 {
     ptrdiff_t i = index_of(q, id);

@@ -102,6 +102,9 @@ void questions_cancel(struct questions *q, uint64_t waiter);
 /* The open question with that id, or NULL. */
 const struct open_question *questions_find(const struct questions *q, struct str id);
 
+/* Has a question had that id, open or not? Not when somebody made the id up. */
+bool questions_was_asked(const struct questions *q, struct str id);
+
 /* A person's answer. False when no question with that id is open: then nothing happens. */
 bool questions_answer(struct questions *q, struct str id, bool allow, enum question_scope scope,
                       struct str reason, int64_t now_ms);

@@ -268,10 +268,29 @@ static int fail_open(struct buf *problems, const char *path, struct err *e)
     return fail_file(problems, path, os, "cannot be opened", e);
 }
 
+struct warner {
+    const struct settings_options *options;
+    const char *path;
+};
+
+static void warn_with_file(void *ctx, const char *text)
+{
+    const struct warner *w = ctx;
+    AUTO_BUF whole = { 0 };
+    buf_addf(&whole, "settings '%s': %s", w->path, text);
+    w->options->warning(w->options->warning_ctx, buf_text(&whole));
+}
+
 static int load_file(int fd, const char *path, const struct settings_options *options,
                      struct settings *out, struct buf *problems, struct err *e)
 {
     AUTO_BUF text = { 0 }, found = { 0 };
+    struct warner warner = { options, path };
+    struct settings_options how = options ? *options : (struct settings_options){ 0 };
+    if (how.warning) {
+        how.warning = warn_with_file;
+        how.warning_ctx = &warner;
+    }
     struct stat st;
     if (fstat(fd, &st) < 0)
         return fail_file(problems, path, errno, "cannot be looked at", e);
@@ -279,7 +298,7 @@ static int load_file(int fd, const char *path, const struct settings_options *op
         return fail_kind(problems, path, odd_kind(fd, &st), e);
     if (read_file(fd, path, &text, problems, e) < 0)
         return -1;
-    if (settings_parse(buf_str(&text), path, options, out, &found, e) == 0)
+    if (settings_parse(buf_str(&text), path, &how, out, &found, e) == 0)
         return 0;
     buf_addf(problems, "settings '%s': %s", path, buf_text(&found));
     return -1;

@@ -1,5 +1,6 @@
 """Contract 4.2: programs that know nothing of proxies work, and obey."""
 
+import errno
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import socket
 import pytest
 
 import servers
+from test_doctor import load_filter
 
 ON = {"network": {"transparent": True}}
 
@@ -218,3 +220,27 @@ http.get({{host: 'localhost', port: {web.port}, lookup}}, (answer) => {{
 }}).on('error', (error) => console.log('error', error.code));
 """
     assert box.run("node", "-e", script).ok() == "200\n"
+
+
+# The batch of nftables is the one long send of a start; the kernel answers ENOENT where tproxy is missing.
+NO_TPROXY = [("sendto", errno.ENOENT, [(2, 5, 1000, 0)])]
+NO_NFTABLES = [("socket", errno.EPROTONOSUPPORT, [(0, 4, socket.AF_NETLINK, 0), (2, 4, 12, 0)])]
+
+
+@pytest.mark.parametrize("rules", [NO_TPROXY, NO_NFTABLES], ids=["no tproxy", "no nftables"])
+def test_a_kernel_without_the_redirect_leaves_the_proxy_variables_and_nothing_else(box, clients, web, rules):
+    box.settings(allowed=["localhost"], x=ON)
+    script = f"{clients('fetch')} localhost {web.port}; curl -sS --noproxy '' http://localhost:{web.port}/"
+    done = box.run("sh", "-c", script, options=["-d"], preexec_fn=lambda: load_filter(rules))
+    first, _, rest = done.ok().partition("no resolver\n")
+    assert first == "dns ENETUNREACH\n" and "hello from the host" in rest and len(web.seen) == 1
+    assert "layer transparent is degraded" in done.err
+
+
+@pytest.mark.parametrize("rules", [NO_TPROXY, NO_NFTABLES], ids=["no tproxy", "no nftables"])
+def test_a_kernel_without_the_redirect_is_no_kernel_for_who_requires_it(box, rules):
+    box.settings(allowed=["localhost"], x=ON)
+    done = box.run("echo", "ran", options=["--require=transparent"], preexec_fn=lambda: load_filter(rules))
+    assert (done.code, done.out) == (125, "") and "layer transparent is required and degraded: " in done.err
+    doctor = box.outer(box.program, "doctor", preexec_fn=lambda: load_filter(rules))
+    assert "modprobe -a nf_tables nft_tproxy" in doctor.out

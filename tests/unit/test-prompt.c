@@ -214,7 +214,7 @@ static void only_the_json_value_true_allows(void **state)
 {
     static const struct {
         const char *text;
-        char want; /* 0: the question stays open */
+        char want;
     } rows[] = {
         { "{\"id\":\"ID\",\"allow\":true}", 'y' },
         { "{\"id\":\"ID\",\"allow\":true,\"scope\":\"once\"}\r", 'y' },
@@ -237,13 +237,31 @@ static void only_the_json_value_true_allows(void **state)
         { "y", 'n' },
         { "{\"id\":\"ID\",\"allow\":tr", 'n' },
         { "\xff", 'n' },
-        { "{\"id\":\"other\",\"allow\":true,\"scope\":\"run\"}", 0 },
-        { "{\"id\":\"\",\"allow\":true}", 0 },
-        { "{\"id\":\"ID \",\"allow\":true}", 0 },
+        { "{\"id\":\"other\",\"allow\":true,\"scope\":\"run\"}", 'n' },
+        { "{\"id\":\"\",\"allow\":true}", 'n' },
+        { "{\"id\":\"ID \",\"allow\":true}", 'n' },
+        { "{\"id\":\"ID0\",\"allow\":true}", 'n' },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (answer(rows[i].text) != rows[i].want)
             fail_msg("%s", rows[i].text);
+}
+
+static void a_late_answer_leaves_open_questions_alone(void **state)
+{
+    char id[64], text[128];
+    ask("late.example", 1, 0);
+    {
+        AUTO_JSON r = request();
+        text_of(r, "id", id, sizeof id);
+    }
+    prompt_cancel(prompt, 1);
+    ask("open.example", 2, 0);
+    snprintf(text, sizeof text, "{\"id\":\"%s\",\"allow\":true}\n", id);
+    say(text);
+    assert_int_equal(seen.answers[2], 0);
+    say("{\"id\":\"other\",\"allow\":true}\n");
+    assert_int_equal(seen.answers[2], 'n');
 }
 
 static void an_answer_may_come_in_any_cut(void **state)
@@ -621,6 +639,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_has_the_fields_of_the_contract, start_json, stop),
         cmocka_unit_test_setup_teardown(hostile_names_do_not_reach_a_person, start_json, stop),
         cmocka_unit_test_setup_teardown(only_the_json_value_true_allows, start_json, stop),
+        cmocka_unit_test_setup_teardown(a_late_answer_leaves_open_questions_alone, start_json,
+                                        stop),
         cmocka_unit_test_setup_teardown(an_answer_may_come_in_any_cut, start_json, stop),
         cmocka_unit_test_setup_teardown(an_endless_answer_is_malformed, start_json, stop),
         cmocka_unit_test_setup_teardown(a_closed_channel_denies_for_good, start_json, stop),

@@ -781,6 +781,24 @@ static void differences_name_the_fixed_keys_only(void **state)
     assert_string_equal(buf_text(&keys), "");
 }
 
+static void a_warning_names_its_file(void **state)
+{
+    char path[] = "/tmp/test-settings-XXXXXX";
+    AUTO_BUF want = { 0 }, warnings = { 0 }, problems = { 0 };
+    struct settings_options options = { .warning = collect_warning, .warning_ctx = &warnings };
+    static const char text[] = NETWORK("\"allowedDomians\":[]");
+    struct settings s;
+    struct err e;
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    close(fd);
+    assert_int_equal(settings_load(path, NULL, &options, &s, &problems, &e), 0);
+    settings_release(&s);
+    unlink(path);
+    buf_addf(&want, "settings '%s': network.allowedDomians: unknown key, ignored\n", path);
+    assert_string_equal(buf_text(&warnings), buf_text(&want));
+}
+
 static void files_are_loaded_or_refused(void **state)
 {
     char dir[] = "/tmp/test-settings-XXXXXX";
@@ -947,6 +965,7 @@ int main(void)
         cmocka_unit_test(bounds_are_said),
         cmocka_unit_test(a_flood_of_problems_is_cut),
         cmocka_unit_test(differences_name_the_fixed_keys_only),
+        cmocka_unit_test(a_warning_names_its_file),
         cmocka_unit_test(files_are_loaded_or_refused),
         cmocka_unit_test(every_problem_of_a_file_is_said_with_its_name),
         cmocka_unit_test(what_is_no_regular_file_is_named_and_never_waited_for),
