@@ -786,7 +786,7 @@ static void a_warning_names_its_file(void **state)
     char path[] = "/tmp/test-settings-XXXXXX";
     AUTO_BUF want = { 0 }, warnings = { 0 }, problems = { 0 };
     struct settings_options options = { .warning = collect_warning, .warning_ctx = &warnings };
-    static const char text[] = NETWORK("\"allowedDomians\":[]");
+    static const char text[] = NETWORK("\"nothing\":[]");
     struct settings s;
     struct err e;
     int fd = mkstemp(path);
@@ -795,7 +795,7 @@ static void a_warning_names_its_file(void **state)
     assert_int_equal(settings_load(path, NULL, &options, &s, &problems, &e), 0);
     settings_release(&s);
     unlink(path);
-    buf_addf(&want, "settings '%s': network.allowedDomians: unknown key, ignored\n", path);
+    buf_addf(&want, "settings '%s': network.nothing: unknown key, ignored\n", path);
     assert_string_equal(buf_text(&warnings), buf_text(&want));
 }
 
