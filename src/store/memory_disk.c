@@ -76,8 +76,7 @@ static void scope_put(struct table *scope, const struct id *name, struct held_re
 
 static void scope_take(struct table *scope, const struct id *name, const struct held_record *h)
 {
-    struct shelf *s = table_find(scope, id_str(name));
-    CHECK(s);
+    struct shelf *s = table_find(scope, id_str(name)); /* there, since h stands on it */
     shelf_take(s, h, created_order);
     if (s->count)
         return;

@@ -95,6 +95,18 @@ void tx_queue_add(struct tx_queue *q, struct tx *tx)
     q->last = tx;
 }
 
+void tx_queue_move(struct tx_queue *to, struct tx_queue *from)
+{
+    if (!from->first)
+        return;
+    if (to->last)
+        to->last->next = from->first;
+    else
+        to->first = from->first;
+    to->last = from->last;
+    *from = (struct tx_queue){ 0 };
+}
+
 struct tx *tx_queue_take(struct tx_queue *q)
 {
     struct tx *tx = q->first;
@@ -116,6 +128,12 @@ void tx_queue_release(struct tx_queue *q)
 size_t tx_bytes(const struct tx *tx)
 {
     return sizeof *tx + tx->memory.spent;
+}
+
+void tx_empty(struct tx *tx)
+{
+    arena_release(&tx->memory);
+    tx->first = tx->last = NULL;
 }
 
 void tx_answer(struct tx *tx)

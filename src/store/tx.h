@@ -26,6 +26,7 @@ struct tx {
     struct change *first, *last;
     /* What follows is the backend's, from submit on. */
     struct tx *next;
+    size_t charged; /* bytes that it takes of a queue's bound */
     tx_done *done;
     void *ctx;
     struct err err; /* what became of it */
@@ -38,6 +39,9 @@ struct tx_queue {
 
 void tx_queue_add(struct tx_queue *q, struct tx *tx);
 
+/* Moves all of `from` behind those of `to`. */
+void tx_queue_move(struct tx_queue *to, struct tx_queue *from);
+
 /* The oldest, taken out, or NULL. */
 struct tx *tx_queue_take(struct tx_queue *q);
 
@@ -46,6 +50,9 @@ void tx_queue_release(struct tx_queue *q);
 
 /* Bytes of memory that a transaction holds. */
 size_t tx_bytes(const struct tx *tx);
+
+/* Forgets the changes and gives their memory back. */
+void tx_empty(struct tx *tx);
 
 /* Tells whoever submitted it what became of it, and frees it. */
 void tx_answer(struct tx *tx);

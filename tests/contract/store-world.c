@@ -1,10 +1,13 @@
 #include "store-world.h"
 
 #include "base/buf.h"
+#include "io/loop.h"
 #include "store/memory.h"
+#include "store/sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Memory: `later` is a queue that settle runs empty. */
 struct memory_world {
@@ -58,8 +61,64 @@ static void memory_world_close(struct world *w)
     free(m);
 }
 
+/* SQLite: a loop of its own and a new directory. */
+struct sqlite_world {
+    struct loop *loop;
+    char dir[64];
+};
+
+static void sqlite_world_start(struct world *w)
+{
+    struct sqlite_world *s = w->own;
+    struct err e;
+    if (sqlite_store_new(&w->store, s->dir, s->loop, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static void sqlite_world_open(struct world *w)
+{
+    struct sqlite_world *s = mem_get(sizeof *s);
+    struct err e;
+    snprintf(s->dir, sizeof s->dir, "/tmp/postern-store-%d-XXXXXX", (int)getpid());
+    assert_non_null(mkdtemp(s->dir));
+    assert_int_equal(loop_new(&s->loop, &e), 0);
+    w->own = s;
+    w->wake = loop_stop;
+    w->wake_ctx = s->loop;
+    sqlite_world_start(w);
+}
+
+static void sqlite_world_settle(struct world *w)
+{
+    struct sqlite_world *s = w->own;
+    while (w->answered_ever < w->submitted)
+        loop_run(s->loop); /* each answer stops it */
+}
+
+static void sqlite_world_reopen(struct world *w)
+{
+    w->store->ops->free(w->store);
+    sqlite_world_start(w);
+}
+
+static void sqlite_world_close(struct world *w)
+{
+    static const char *const files[] = { "postern.db", "postern.lock" };
+    struct sqlite_world *s = w->own;
+    w->store->ops->free(w->store);
+    loop_free(s->loop);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[96];
+        snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(s->dir), 0);
+    free(s);
+}
+
 static const struct backend backends[] = {
     { "memory", memory_world_open, memory_world_reopen, memory_world_settle, memory_world_close },
+    { "sqlite", sqlite_world_open, sqlite_world_reopen, sqlite_world_settle, sqlite_world_close },
 };
 
 enum { BACKENDS = sizeof backends / sizeof *backends };
@@ -108,6 +167,9 @@ static void note(void *ctx, const struct err *e)
     struct world *w = t->world;
     assert_true(w->answered < ANSWERS);
     w->answers[w->answered++] = (struct answer){ t->number, *e };
+    w->answered_ever++;
+    if (w->wake)
+        w->wake(w->wake_ctx);
     free(t);
 }
 

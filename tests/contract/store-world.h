@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+struct loop;
 struct world;
 
 struct backend {
@@ -34,8 +35,10 @@ struct world {
     struct answer {
         size_t number; /* of the submit, from 0 */
         struct err err;
-    } answers[ANSWERS]; /* in the order in which they came */
-    size_t answered;
+    } answers[ANSWERS];             /* in the order in which they came */
+    size_t answered, answered_ever; /* the second counts also those that commit has taken out */
+    void (*wake)(struct loop *l);   /* called after each answer */
+    struct loop *wake_ctx;
 };
 
 struct claim {
