@@ -57,7 +57,8 @@ bool deadlines_next(const struct deadlines *d, uint64_t *at_ms)
 
 void deadlines_fire(struct deadlines *d, uint64_t now_ms)
 {
-    while (d->count && d->items[0]->at_ms <= now_ms) {
+    /* One that sets itself anew for at once must not keep the loop from everything else. */
+    for (size_t most = d->count; most && d->count && d->items[0]->at_ms <= now_ms; most--) {
         struct timer *t = d->items[0];
         take_out(d, t);
         t->fired(t->ctx); /* may free it */

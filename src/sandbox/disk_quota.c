@@ -256,7 +256,7 @@ static void take_events(struct disk_quota *q)
         char bytes[4096];
     } room;
     ssize_t n;
-    while (q->doomed && (n = read(q->events, room.bytes, sizeof room.bytes)) > 0)
+    while ((n = read(q->events, room.bytes, sizeof room.bytes)) > 0)
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const void *)(room.bytes + at);
             if (event->mask & IN_Q_OVERFLOW)
@@ -267,13 +267,25 @@ static void take_events(struct disk_quota *q)
         }
 }
 
-static int watch_end(struct disk_quota *q, int parent, const char *name)
+/* Most removals of a run make no watch, and the look would cost each a call. */
+static void take_awaited_events(struct disk_quota *q)
 {
-    char path[32 + NAME_MAX + 2];
-    if (q->doomed >= DOOMED_MAX ||
-        (size_t)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", parent, name) >= sizeof path)
-        return -1;
-    return inotify_add_watch(q->events, path, IN_DELETE_SELF | IN_DONT_FOLLOW | IN_MASK_CREATE);
+    if (q->doomed)
+        take_events(q);
+}
+
+void disk_quota_ready(struct disk_quota *q)
+{
+    take_events(q); /* also of watches that are gone: unread they would make us ready for ever */
+}
+
+static int watch_end(struct disk_quota *q, int object)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", object);
+    return q->doomed < DOOMED_MAX
+               ? inotify_add_watch(q->events, path, IN_DELETE_SELF | IN_MASK_CREATE)
+               : -1;
 }
 
 void disk_quota_leaves(struct disk_quota *q, int parent, const char *name,
@@ -281,14 +293,16 @@ void disk_quota_leaves(struct disk_quota *q, int parent, const char *name,
 {
     struct stat st;
     *l = (struct disk_quota_leaver){ .kind = LEAVES_NOTHING, .watch = -1 };
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    /* What is counted must be what is watched, also when another sandbox changes the name meanwhile. */
+    AUTO_FD object = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (object < 0 || fstat(object, &st) < 0)
         return;
     if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
         remember_linked(q, st.st_dev, st.st_ino);
         l->kind = LEAVES_NAME;
         return;
     }
-    if (was_linked(q, st.st_dev, st.st_ino) || (l->watch = watch_end(q, parent, name)) < 0)
+    if (was_linked(q, st.st_dev, st.st_ino) || (l->watch = watch_end(q, object)) < 0)
         return;
     l->kind = LEAVES_FILE;
     struct file *f = find(q, st.st_dev, st.st_ino);
@@ -307,13 +321,13 @@ void disk_quota_left(struct disk_quota *q, const struct disk_quota_leaver *l, bo
         q->added -= DISK_QUOTA_NAME;
     if (f && !gone)
         drop_watch(q, f);
-    take_events(q);
+    take_awaited_events(q);
 }
 
 int disk_quota_run(struct disk_quota *q, int64_t now)
 {
     static const int64_t tick = DISK_QUOTA_TICK_MS * 1000000ll;
-    take_events(q);
+    take_awaited_events(q);
     if (!q->held)
         return -1;
     if (now - q->looked >= tick) {

@@ -53,8 +53,9 @@ void disk_quota_left(struct disk_quota *q, const struct disk_quota_leaver *l, bo
 /* The file has got, or is about to get, a further name. */
 void disk_quota_linked(struct disk_quota *q, int object);
 
-/* Readable when disk_quota_run has something to do before its time. */
+/* Readable when something has ended that was waited for; then disk_quota_ready must be called. */
 int disk_quota_fd(const struct disk_quota *q);
+void disk_quota_ready(struct disk_quota *q);
 
 /* Looks at what is open, when that is due; `now` is monotonic, in ns. Returns the milliseconds until the
  * next look, -1 for none. */

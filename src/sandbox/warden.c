@@ -385,7 +385,7 @@ static int open_tree_of_proc(struct warden *w, struct err *e)
 
 static void on_removed(struct warden *w, struct source *s, uint32_t events)
 {
-    disk_quota_run(w->quota, warden_now());
+    disk_quota_ready(w->quota);
 }
 
 /* Half of our descriptors may stand for files that the command has open for writing. */

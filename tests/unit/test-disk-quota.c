@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -220,6 +221,46 @@ static void a_removal_that_fails_changes_nothing(void **state)
     assert_int_equal(added(), 0);
 }
 
+static bool is_ready(void)
+{
+    struct pollfd p = { .fd = disk_quota_fd(quota), .events = POLLIN };
+    return poll(&p, 1, 0) > 0;
+}
+
+/* The kernel has a word for each watch that goes; whoever does not read it is woken for ever. */
+static void it_rests_after_every_kind_of_removal(void **state)
+{
+    struct disk_quota_leaver leaver;
+    make_filled("file");
+    disk_quota_leaves(quota, parent, "file", &leaver);
+    disk_quota_left(quota, &leaver, false);
+    disk_quota_ready(quota);
+    assert_false(is_ready());
+    int kept = openat(parent, "file", O_RDONLY | O_CLOEXEC);
+    take_away("file", 0);
+    added();
+    close(kept);
+    assert_true(is_ready());
+    disk_quota_ready(quota);
+    assert_false(is_ready());
+    assert_int_equal(added(), 0);
+}
+
+static void another_file_that_takes_the_name_is_not_given_back_for_the_first(void **state)
+{
+    struct disk_quota_leaver leaver;
+    make_filled("file");
+    make_filled("other");
+    disk_quota_leaves(quota, parent, "file", &leaver);
+    assert_int_equal(renameat(parent, "file", parent, "moved"), 0); /* by somebody outside */
+    assert_int_equal(renameat(parent, "other", parent, "file"), 0);
+    assert_int_equal(unlinkat(parent, "file", 0), 0);
+    disk_quota_left(quota, &leaver, true);
+    assert_about(2 * PIECE);
+    assert_int_equal(unlinkat(parent, "moved", 0), 0);
+    assert_about(PIECE); /* of "other" nobody has told us */
+}
+
 static void what_is_closed_is_let_go_and_what_is_open_is_bounded(void **state)
 {
     int open_now[HELD];
@@ -299,6 +340,8 @@ int main(void)
         TEST(a_map_keeps_a_file_open),
         TEST(what_had_a_second_name_is_not_given_back),
         TEST(a_removal_that_fails_changes_nothing),
+        TEST(it_rests_after_every_kind_of_removal),
+        TEST(another_file_that_takes_the_name_is_not_given_back_for_the_first),
         TEST(what_is_closed_is_let_go_and_what_is_open_is_bounded),
         TEST(it_rests_when_nothing_is_open),
         TEST(beyond_the_limit_nothing_is_opened),

@@ -143,6 +143,23 @@ static void stop(void *ctx)
     loop_stop(b->loop);
 }
 
+static void fire_again_at_once(void *ctx)
+{
+    struct bench *b = ctx;
+    timer_start(b->timers[0], 0);
+    loop_later(b->loop, stop, b);
+}
+
+static void a_timer_that_sets_itself_anew_for_at_once_holds_up_nobody(void **state)
+{
+    struct bench b;
+    setup(&b);
+    b.timers[0] = timer_new(b.loop, fire_again_at_once, &b);
+    timer_start(b.timers[0], 0);
+    loop_run(b.loop); /* ends, by what was asked for later */
+    teardown(&b);
+}
+
 static void a_loop_that_was_stopped_can_run_again(void **state)
 {
     struct bench b;
@@ -290,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_timer_that_is_stopped_or_freed_never_fires),
         cmocka_unit_test(a_timer_that_is_set_anew_fires_once_at_the_new_deadline),
         cmocka_unit_test(a_timer_may_free_itself_and_others_that_are_due),
+        cmocka_unit_test(a_timer_that_sets_itself_anew_for_at_once_holds_up_nobody),
         cmocka_unit_test(a_loop_that_was_stopped_can_run_again),
         cmocka_unit_test(a_look_up_wakes_a_loop_that_sleeps),
         cmocka_unit_test(a_cancelled_look_up_is_never_heard_of),
