@@ -1,0 +1,16 @@
+/* api-int.h - what the files of this folder share. */
+#pragma once
+
+#include "api/api.h"
+#include "api/replay.h"
+#include "api/throttle.h"
+
+struct api {
+    struct api_parts parts;
+    struct api_settings settings;
+    const struct server *server;
+    struct replays *replays;
+    struct throttle *creates, *reads; /* NULL: no limit */
+    bool stopping;
+    uint64_t streams, unauthorized, throttled, replayed; /* for /metrics */
+};
