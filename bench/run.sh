@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh - every figure of the sandbox against its peers, in one run, on this machine.
 #
-#   bench/run.sh [start] [srt] [second] [many] [alive] [proxy] [work]
+#   bench/run.sh [start] [srt] [second] [many] [alive] [proxy] [work] [store]
 #
 # Without a word, all of them (under eight minutes on two cores). Each line is one figure: name, ours,
 # the peer's, the ratio ours/peer, and what is wanted. Ratios carry over to other machines, times do
@@ -291,19 +291,31 @@ bench_work() {
     rm -rf "$scratch/git"
 }
 
+bench_store() {
+    heading "the store: durable events per second"
+    mkdir "$scratch/store"
+    "$tool/bench-store" "$scratch/store" "$(share 25)" >"$scratch/events"
+    for row in "one 1 writer" "many 64 writers"; do
+        a=$(column "$scratch/events" "${row%% *}" 2)
+        b=$(column "$scratch/events" "${row%% *}" 4)
+        figure "durable events, ${row#* }, against bare SQLite" "$a /s" "$b /s" "$(ratio "$a" "$b")" min 0.7
+    done
+    rm -rf "$scratch/store"
+}
+
 [ -x "$postern" ] || {
     echo "run.sh: $postern is not built: run 'make' first (or set BUILD)" >&2
     exit 1
 }
 meson compile -C "$BUILD" bench-floor bench-start bench-many bench-hold bench-proxy \
-    bench-second-command postern-engine >"$scratch/compile" 2>&1 || {
+    bench-second-command bench-store postern-engine >"$scratch/compile" 2>&1 || {
     cat "$scratch/compile" >&2
     exit 1
 }
 workspace
-for what in ${*:-start srt second many alive proxy work}; do
+for what in ${*:-start srt second many alive proxy work store}; do
     case $what in
-    start | srt | second | many | alive | proxy | work) "bench_$what" ;;
+    start | srt | second | many | alive | proxy | work | store) "bench_$what" ;;
     *)
         echo "run.sh: no figure is called '$what'" >&2
         exit 2
