@@ -174,7 +174,7 @@ static void open_ours(struct bench *b, const char *dir)
 {
     struct err e;
     struct tx *tx = tx_new();
-    if (loop_new(&b->loop, &e) < 0 || sqlite_store_new(&b->store, dir, b->loop, &e) < 0)
+    if (loop_new(&b->loop, &e) < 0 || sqlite_store_new(&b->store, dir, b->loop, NULL, &e) < 0)
         die("open our store", e.text);
     for (int i = 0; i < WRITERS_MAX; i++) {
         struct record r = session_of(i);

@@ -71,6 +71,7 @@ enum entry_shows {
     ENTRY_INTERNAL   /* nobody but ourselves */
 };
 
+/* What is empty in a record is found by no filter for it: an empty id or state lets nothing through. */
 struct record_query {
     enum record_kind kind;
     const struct id *workspace, *parent, *group; /* NULL: any */

@@ -6,13 +6,13 @@
 
 static bool is(const struct id *wanted, const struct id *id)
 {
-    return !wanted || id_eq(wanted, id);
+    return !wanted || (!id_is_none(wanted) && id_eq(wanted, id));
 }
 
 static bool one_of(const struct str *words, size_t count, struct str word)
 {
     for (size_t i = 0; i < count; i++)
-        if (str_eq(words[i], word))
+        if (word.n && str_eq(words[i], word))
             return true;
     return count == 0;
 }

@@ -13,10 +13,13 @@
 
 #define SQLITE_STORE_FILE "postern.db"
 
-/* Bytes of transactions that may wait to become durable; beyond, a submit is answered with E_BUSY. */
-enum { SQLITE_STORE_QUEUE = 64 << 20 };
+struct sqlite_store_options {
+    size_t queue;    /* bytes of transactions that may wait to become durable; beyond, a submit is
+                        answered with E_BUSY. 0: 64 MiB */
+    int patience_ms; /* how long somebody else's lock is waited for. 0: five seconds */
+};
 
-/* Opens the store in `dir`, which is made when it is missing (its parent must be there), and brings the
+/* Opens the store in `dir` (options NULL: all as usual), which is made when it is missing (its parent must be there), and brings the
  * tables up to date. Freed by its ops->free, on the loop's thread, which waits for the commit that
  * runs; what waits behind it never happens. Fails with
  *   E_CONFLICT  another process serves this directory
@@ -24,11 +27,8 @@ enum { SQLITE_STORE_QUEUE = 64 << 20 };
  *   E_INPUT     the database is newer than this program, or not Postern's
  *   E_DENIED    others may write into the directory
  *   E_IO        anything else; a damaged database is called so, with the cure */
-int sqlite_store_new(struct store **out, const char *dir, struct loop *l, struct err *e);
-
-/* The same with another bound on what waits. */
-int sqlite_store_new_bounded(struct store **out, const char *dir, struct loop *l, size_t queue,
-                             struct err *e);
+int sqlite_store_new(struct store **out, const char *dir, struct loop *l,
+                     const struct sqlite_store_options *options, struct err *e);
 
 /* Writes a consistent copy of the database in `dir` to the new file `to` (0600, durable when this
  * returns), while a server may be at work there. It blocks: for a command, not for the loop. A file

@@ -71,7 +71,7 @@ static void sqlite_world_start(struct world *w)
 {
     struct sqlite_world *s = w->own;
     struct err e;
-    if (sqlite_store_new(&w->store, s->dir, s->loop, &e) < 0)
+    if (sqlite_store_new(&w->store, s->dir, s->loop, NULL, &e) < 0)
         fail_msg("%s", e.text);
 }
 

@@ -31,7 +31,9 @@ static void a_query_finds_what_all_its_filters_let_through(struct world *w)
     static const struct str queued[] = { { "queued", 6 } };
     static const struct str live[] = { { "active", 6 }, { "queued", 6 }, { "unheard of", 10 } };
     struct id workspace = id_of("wrkspc_1"), other = id_of("wrkspc_2"), env = id_of("env_1");
-    struct id session = id_of("sesn_1"), nobody = id_of("nobody");
+    static const struct str no_word[] = { { "", 0 } };
+    static const struct str twice[] = { { "queued", 6 }, { "queued", 6 } };
+    struct id session = id_of("sesn_1"), nobody = id_of("nobody"), none = { 0 };
     const struct {
         struct record_query q;
         const char *found; /* the numbers */
@@ -48,6 +50,10 @@ static void a_query_finds_what_all_its_filters_let_through(struct world *w)
         { { .group = &session, .parent = &env }, "5 1" },
         { { .group = &session, .workspace = &other }, "9" },
         { { .group = &nobody }, "" },
+        { { .group = &none }, "" },
+        { { .parent = &env, .group = &none }, "" },
+        { { .states = no_word, .state_count = 1 }, "" },
+        { { .states = twice, .state_count = 2, .parent = &env }, "3" },
         { { .number = 3 }, "7 3" },
         { { .number = 1, .parent = &env }, "5 1" },
         { { .number = 1, .group = &session, .oldest_first = true }, "1 5 9" },

@@ -11,8 +11,7 @@
 
 #include <stdlib.h>
 
-/* What somebody else's lock is waited for: on the storage thread, and when it opens. */
-enum { PATIENCE_MS = 5000 };
+enum { QUEUE = 64 << 20, PATIENCE_MS = 5000 };
 
 struct sqlite_store {
     struct store store; /* first: the ops get this pointer back */
@@ -266,37 +265,36 @@ static int settle_writer(struct database *d, struct err *e)
                          e);
 }
 
-static int open_parts(struct sqlite_store *s, const char *dir, struct err *e)
+static int open_parts(struct sqlite_store *s, const char *dir, int patience_ms, struct err *e)
 {
     AUTO_DATABASE writer = { 0 };
     if (place_open(&s->place, dir, e) < 0)
         return -1;
     const char *path = s->place.database;
-    if (database_open(&writer, path, SQLITE_OPEN_READWRITE, PATIENCE_MS, e) < 0 ||
+    if (database_open(&writer, path, SQLITE_OPEN_READWRITE, patience_ms, e) < 0 ||
         settle_writer(&writer, e) < 0 || schema_migrate(&writer, &schema_postern, e) < 0 ||
-        database_open(&s->reader, path, SQLITE_OPEN_READWRITE, PATIENCE_MS, e) < 0 ||
+        database_open(&s->reader, path, SQLITE_OPEN_READWRITE, patience_ms, e) < 0 ||
         database_exec(&s->reader, COMMON_SETTINGS "PRAGMA query_only = ON;", e) < 0)
         return -1;
     return writer_new(&s->writer, &writer, SCHEMA_MARK, on_thread_decided, s, e);
 }
 
-int sqlite_store_new_bounded(struct store **out, const char *dir, struct loop *l, size_t queue,
-                             struct err *e)
+int sqlite_store_new(struct store **out, const char *dir, struct loop *l,
+                     const struct sqlite_store_options *options, struct err *e)
 {
+    static const struct sqlite_store_options usual;
+    if (!options)
+        options = &usual;
     struct sqlite_store *s = mem_get(sizeof *s);
     s->store.ops = &sqlite_ops;
     s->loop = l;
-    s->limit = queue;
+    s->limit = options->queue ? options->queue : QUEUE;
     s->place.lock = -1;
-    if (doorbell_new(&s->bell, l, on_decided, s, e) < 0 || open_parts(s, dir, e) < 0) {
+    if (doorbell_new(&s->bell, l, on_decided, s, e) < 0 ||
+        open_parts(s, dir, options->patience_ms ? options->patience_ms : PATIENCE_MS, e) < 0) {
         sqlite_free(&s->store);
         return -1;
     }
     *out = &s->store;
     return 0;
-}
-
-int sqlite_store_new(struct store **out, const char *dir, struct loop *l, struct err *e)
-{
-    return sqlite_store_new_bounded(out, dir, l, SQLITE_STORE_QUEUE, e);
 }
