@@ -1,7 +1,7 @@
 /* sse.h - server-sent events, read and written (WHATWG HTML 9.2, API contract 1.8).
  *
  * The reader takes bytes in any cut and gives the same events; it holds one line and one event, both
- * bounded, and nothing between events. Fields other than event, data and id are skipped.
+ * bounded. Fields other than event, data and id are skipped.
  *
  *     while ((event = sse_feed(&s, bytes, &used, &e)) > SSE_MORE) {
  *         bytes = str_skip(bytes, used);
@@ -26,8 +26,9 @@ struct sse {
     size_t limit; /* bytes of one line, and of the fields of one event together */
     struct sse_event event;
     struct buf line, data, name, id;
-    size_t skipped; /* of the byte order mark */
-    bool begun, after_cr, has_data, ended, dead;
+    bool begun;      /* the first line, which may have a byte order mark, is over */
+    bool after_cr;   /* a line feed now belongs to the line before */
+    bool told, dead; /* the event is the caller's until the next feed; the limit was passed */
 };
 
 /* `limit` > 0. Allocates nothing. */
