@@ -2,7 +2,7 @@
  *
  * TLS 1.2 and later, ALPN "http/1.1". The pair is read from two PEM files and read again when one of
  * them has changed, looked at when a connection comes in, once a second at most. A new pair that cannot be used
- * is logged once and the old one stays.
+ * is logged once and the old one stays. The process ignores SIGPIPE from then on.
  */
 #pragma once
 
