@@ -21,7 +21,7 @@ void bufq_release(struct bufq *q)
 char *bufq_space(struct bufq *q, size_t *n)
 {
     if (!q->mem)
-        q->mem = mem_get(q->cap);
+        q->mem = mem_grow(NULL, q->cap); /* not zeroed: only what was put in is ever read */
     if (q->len == 0)
         q->head = 0;
     size_t at = (q->head + q->len) % q->cap;

@@ -1,5 +1,6 @@
 #include "io/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -22,6 +23,15 @@ void socket_address_set_port(struct socket_address *a, uint16_t port)
         a->v6.sin6_port = htons(port);
     else
         a->v4.sin_port = htons(port);
+}
+
+void socket_address_text(const struct socket_address *a, char out[SOCKET_ADDRESS_TEXT])
+{
+    const void *from = a->sa.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr
+                                                   : (const void *)&a->v4.sin_addr;
+    bool internet = a->sa.sa_family == AF_INET6 || a->sa.sa_family == AF_INET;
+    if (!internet || !inet_ntop(a->sa.sa_family, from, out, SOCKET_ADDRESS_TEXT))
+        memcpy(out, "unix", sizeof "unix");
 }
 
 int socket_accept(int listener, struct socket_address *peer)

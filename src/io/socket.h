@@ -24,6 +24,10 @@ socklen_t socket_address_size(const struct socket_address *a);
 uint16_t socket_address_port(const struct socket_address *a);
 void socket_address_set_port(struct socket_address *a, uint16_t port);
 
+/* "127.0.0.1", "::1", or "unix". */
+enum { SOCKET_ADDRESS_TEXT = 46 };
+void socket_address_text(const struct socket_address *a, char out[SOCKET_ADDRESS_TEXT]);
+
 /* The next connection that waits at a listener, or -1 with errno (EAGAIN: none). *peer may be NULL. */
 int socket_accept(int listener, struct socket_address *peer);
 

@@ -220,9 +220,9 @@ static ssize_t tls_write(struct transport *transport, struct str bytes)
 static void on_ready(void *ctx, unsigned events)
 {
     struct tls_transport *t = ctx;
-    (void)events;
-    if (t->wants)
-        t->ready(t->ctx, t->wants);
+    unsigned tell = (t->wants & ~(unsigned)WATCH_GONE) | (t->wants & events & WATCH_GONE);
+    if (tell)
+        t->ready(t->ctx, tell);
 }
 
 /* Decrypted bytes wait in the SSL object; the descriptor will not tell of them. */

@@ -64,6 +64,11 @@ void transport_finish(struct transport *t)
     t->ops->finish(t);
 }
 
+void transport_abort(struct transport *t)
+{
+    socket_abort_on_close(watch_fd(t->watch));
+}
+
 void transport_free(struct transport *t)
 {
     if (t)

@@ -29,5 +29,8 @@ void transport_want(struct transport *t, unsigned events);
 /* Tells the peer that nothing more will be written. */
 void transport_finish(struct transport *t);
 
+/* The next transport_free throws away what waits and tells the peer so. */
+void transport_abort(struct transport *t);
+
 /* Closes. The callback never runs afterwards. NULL is fine. */
 void transport_free(struct transport *t);

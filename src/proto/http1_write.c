@@ -123,3 +123,55 @@ void http1_write_end(struct buf *out, enum http1_framing framing)
     if (framing == HTTP1_CHUNKED)
         buf_add(out, STR("0\r\n\r\n"));
 }
+
+static const struct {
+    int status;
+    const char *phrase;
+} phrases[] = {
+    { 100, "Continue" },
+    { 200, "OK" },
+    { 204, "No Content" },
+    { 206, "Partial Content" },
+    { 304, "Not Modified" },
+    { 400, "Bad Request" },
+    { 401, "Unauthorized" },
+    { 403, "Forbidden" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 408, "Request Timeout" },
+    { 409, "Conflict" },
+    { 411, "Length Required" },
+    { 412, "Precondition Failed" },
+    { 413, "Content Too Large" },
+    { 414, "URI Too Long" },
+    { 416, "Range Not Satisfiable" },
+    { 417, "Expectation Failed" },
+    { 429, "Too Many Requests" },
+    { 431, "Request Header Fields Too Large" },
+    { 500, "Internal Server Error" },
+    { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" },
+    { 529, "Overloaded" },
+};
+
+void http1_write_status(struct buf *out, int status)
+{
+    const char *phrase = "";
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (phrases[i].status == status)
+            phrase = phrases[i].phrase;
+    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, phrase);
+}
+
+void http1_write_field(struct buf *out, struct str name, struct str value)
+{
+    buf_add(out, name);
+    buf_add(out, STR(": "));
+    char *at = buf_room(out, value.n);
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        at[i] = (char)(c < 0x20 || c == 0x7f ? ' ' : c);
+    }
+    buf_grew(out, value.n);
+    buf_add(out, STR("\r\n"));
+}

@@ -1,6 +1,6 @@
-/* http1_write.h - heads and bodies as a proxy forwards them.
+/* http1_write.h - heads and bodies as a proxy forwards them and as a server answers.
  *
- * Start line, Host and framing are rebuilt from values that were judged, never copied; hop-by-hop
+ * Of what is forwarded, start line, Host and framing are rebuilt from values that were judged, never copied; hop-by-hop
  * fields stay behind; bodies are framed anew.
  */
 #pragma once
@@ -31,3 +31,9 @@ void http1_write_body(struct buf *out, enum http1_framing framing, struct str pi
 
 /* Appends what ends a body. */
 void http1_write_end(struct buf *out, enum http1_framing framing);
+
+/* The two parts of an answer's head that is written from nothing; an empty line ends it. The phrase is
+ * the usual one of the status. A control character in a value becomes a blank, so that nothing that
+ * came from outside can begin another field. */
+void http1_write_status(struct buf *out, int status);
+void http1_write_field(struct buf *out, struct str name, struct str value);
