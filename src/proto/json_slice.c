@@ -242,7 +242,7 @@ static bool has_more(struct json_slice *s)
     return true;
 }
 
-bool json_slice_next(struct json_slice *s)
+bool json_slice_key(struct json_slice *s)
 {
     if (s->bad || !has_more(s))
         return false;
@@ -253,6 +253,16 @@ bool json_slice_next(struct json_slice *s)
         s->key = (struct str){ s->rest.p + 1, key - 2 };
         s->rest = skip_blanks(str_skip(s->rest, with_colon));
     }
+    return true;
+}
+
+bool json_slice_next(struct json_slice *s)
+{
+    return json_slice_key(s) && json_slice_value(s);
+}
+
+bool json_slice_value(struct json_slice *s)
+{
     size_t n = value_length(s->rest);
     if (n == 0)
         return go_bad(s);

@@ -30,6 +30,11 @@ struct json_slice {
 bool json_slice_begin(struct json_slice *s, struct str text);
 bool json_slice_next(struct json_slice *s);
 
+/* The two halves of json_slice_next, for who may not want to walk over a large value: it then stops
+ * behind the key. */
+bool json_slice_key(struct json_slice *s);
+bool json_slice_value(struct json_slice *s);
+
 /* The value of the first member of that name, or an empty run: no such member, or no object. */
 struct str json_slice_get(struct str object, const char *key);
 
