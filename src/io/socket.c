@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -190,4 +191,13 @@ ssize_t socket_answer(int fd, struct str bytes, const struct socket_pair *ends)
     c->cmsg_len = CMSG_LEN(sizeof info);
     memcpy(CMSG_DATA(c), &info, sizeof info);
     return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+void socket_survive_gone_peers(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        now.sa_handler = SIG_IGN;
+        sigaction(SIGPIPE, &now, NULL);
+    }
 }

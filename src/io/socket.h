@@ -71,3 +71,7 @@ ssize_t socket_receive(int fd, void *to, size_t room, struct socket_pair *ends);
 
 /* Sends a datagram the other way. -1 with errno. */
 ssize_t socket_answer(int fd, struct str bytes, const struct socket_pair *ends);
+
+/* For libraries that write with write(2): SIGPIPE is ignored from now on, unless the process has its own
+ * way with it. What socket_write does needs no such thing. */
+void socket_survive_gone_peers(void);

@@ -2,12 +2,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/socket.h"
 #include "io/transport-int.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -117,21 +117,11 @@ int tls_server_reload(struct tls_server *t, struct err *e)
     return 0;
 }
 
-/* OpenSSL writes with write(2), which kills the process when the peer is gone. */
-static void survive_gone_peers(void)
-{
-    struct sigaction now;
-    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
-        now.sa_handler = SIG_IGN;
-        sigaction(SIGPIPE, &now, NULL);
-    }
-}
-
 int tls_server_new(struct loop *l, const char *certificate, const char *key,
                    struct tls_server **out, struct err *e)
 {
     struct tls_server *t = mem_get(sizeof *t);
-    survive_gone_peers();
+    socket_survive_gone_peers();
     t->loop = l;
     t->certificate = str_dup(str_of(certificate));
     t->key = str_dup(str_of(key));

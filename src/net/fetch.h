@@ -40,7 +40,7 @@ enum fetch_end {
     FETCH_INPUT,    /* URL or field cannot be used */
     FETCH_RESOLVE,  /* the name has no address */
     FETCH_CONNECT,  /* nobody answers there, or the proxy refuses */
-    FETCH_DENIED,   /* `allow` refused every address */
+    FETCH_DENIED,   /* `allow` refused the address */
     FETCH_TLS,      /* certificate or handshake */
     FETCH_TIMEOUT,  /* one of the three */
     FETCH_TOO_LARGE,
