@@ -336,7 +336,10 @@ static void fail(struct batch *b, const struct err *e)
 {
     struct actor *a = b->a;
     const bool goes_on = !b->created;
-    log_warn("%s: not written: %s", a->name.text, e->text);
+    if (!b->g->failing) /* once, not for every session */
+        log_event("store.write_failed", LOG_STR("lane", id_str(&a->name)),
+                  LOG_STR("reason", str_of(e->text)));
+    b->g->failing = true;
     b->g->counters.commits_failed++;
     for (struct job *j = b->jobs; j; j = j->next)
         if (j->refusal.status == 0)
@@ -352,10 +355,13 @@ static void fail(struct batch *b, const struct err *e)
 
 static void written(void *ctx, const struct err *e)
 {
-    if (e->kind == E_NONE)
-        succeed(ctx);
-    else
-        fail(ctx, e);
+    struct batch *b = ctx;
+    if (e->kind != E_NONE) {
+        fail(b, e);
+        return;
+    }
+    b->g->failing = false;
+    succeed(b);
 }
 
 void batch_submit(struct batch *b)

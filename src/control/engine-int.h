@@ -46,6 +46,7 @@ struct engine {
     struct table hubs;
 
     size_t writing; /* transactions under way */
+    bool failing;   /* the last one could not be written */
     bool stopping;
     void (*stopped)(void *ctx);
     void *stopped_ctx;

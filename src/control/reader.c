@@ -403,9 +403,9 @@ static int64_t begin_of(struct engine *g, const struct id *session, const struct
 {
     struct store *store = g->parts.store;
     struct entry entry;
-    AUTO_ARENA arena;
     if (id_is_none(last_event))
         return published;
+    AUTO_ARENA arena;
     arena_init(&arena, 256 << 20);
     int found = store->ops->entry(store, session, last_event, &entry, &arena, e);
     if (found == 0)

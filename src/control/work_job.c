@@ -23,9 +23,9 @@ static struct id lane_of(struct engine *g, const struct id *work)
     const struct work_item *item = work_item_find(g, work);
     struct record record;
     struct err e = { 0 };
-    AUTO_ARENA arena;
     if (item)
         return *work_item_lane(item);
+    AUTO_ARENA arena;
     arena_init(&arena, 1 << 20);
     int found = store->ops->get(store, RECORD_WORK, work, &record, &arena, &e);
     if (found < 0)

@@ -185,12 +185,12 @@ int work_item_get(struct batch *b, const struct id *work, struct work_item **out
     struct record record;
     struct work_record read;
     struct err e = { 0 };
-    AUTO_ARENA arena;
     *out = work_item_find(g, work);
     if (!*out)
         *out = item_of_batch(b, work);
     if (*out)
         return 0;
+    AUTO_ARENA arena;
     arena_init(&arena, 1 << 20);
     int found = store->ops->get(store, RECORD_WORK, work, &record, &arena, &e);
     if (found == 0)
