@@ -18,10 +18,10 @@ static inline int fd_take(int *fd)
     return was;
 }
 
-enum { FD_RUN_MAX = 64 }; /* well below any limit on open files */
+enum { FD_RUN_MAX = 128 }; /* well below any limit on open files */
 
-/* Descriptors that are closed together, with one call for each run of neighbouring numbers: they are
- * neighbours when they were opened one after the other. {0} holds none. */
+/* Descriptors that are closed together, with one call for each run of neighbouring numbers, in whatever order
+ * they were added. {0} holds none. */
 struct fd_run {
     int fds[FD_RUN_MAX];
     unsigned count;

@@ -12,6 +12,14 @@
  * instead of one fault for each page. From then on the heap keeps what is freed. */
 void pages_take(void);
 
+/* A child of ours sees none of the program's pages at first, but those that can be written: makes them present. What
+ * can be written is shared until either writes it; making it its own at once was no faster than its faults. Does
+ * nothing where pages_take was not called. */
+void pages_see(void);
+
+/* The stack of a thread that begins, as far as the warden's goes. As pages_see. */
+void pages_take_stack(void);
+
 /* Gives back the stack below the caller and what the heap has free. Costs as much as it saved, so it is for
  * who has been idle for PAGES_IDLE_MS. */
 void pages_give_back(void);

@@ -2,7 +2,7 @@
  *
  * Its relocation and the first steps of a run touch some forty pages one by one, and on guests without
  * nested paging a page fault costs more than ten system calls. Two calls make them present: the data for
- * writing, the text for reading. Hints: a kernel before 5.14 refuses, and nothing is lost. Then the
+ * writing, the rest for reading. Hints: a kernel before 5.14 refuses, and nothing is lost. Then the
  * C library's own entry follows, with registers and stack as the kernel left them.
  */
 #define POPULATE_READ 22
@@ -25,7 +25,7 @@ postern_entry:
     mov $SYS_MADVISE, %eax
     syscall
     lea __executable_start(%rip), %rdi
-    lea etext(%rip), %rsi
+    lea __init_array_start(%rip), %rsi
     sub %rdi, %rsi
     mov $POPULATE_READ, %edx
     mov $SYS_MADVISE, %eax
@@ -46,8 +46,8 @@ postern_entry:
     mov x8, #SYS_MADVISE
     svc #0
     adrp x0, __executable_start
-    adrp x1, etext
-    add x1, x1, :lo12:etext
+    adrp x1, __init_array_start
+    add x1, x1, :lo12:__init_array_start
     sub x1, x1, x0
     mov x2, #POPULATE_READ
     mov x8, #SYS_MADVISE

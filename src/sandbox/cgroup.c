@@ -18,22 +18,27 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CGROUP_UNIFIED "/sys/fs/cgroup/unified"
 
-enum { CPU_PERIOD = 100000 /* us */, V1_SHARES_PER_WEIGHT_100 = 1024, TEXT_MAX = 4096 };
+enum {
+    CPU_PERIOD = 100000, /* us */
+    V1_SHARES_PER_WEIGHT_100 = 1024,
+    TEXT_MAX = 4096,
+    WORDS_MAX = 512, /* the names of all controllers; small, as each page of a stack is a fault */
+};
 
 /* Reads a small kernel file as text. False when it cannot be read. */
-static bool read_text(const char *path, char text[static TEXT_MAX])
+static bool read_text(const char *path, char *text, size_t room)
 {
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, TEXT_MAX - 1);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, room - 1);
     text[n < 0 ? 0 : n] = '\0';
     return n >= 0;
 }
 
-static bool read_in(const char *dir, const char *file, char text[static TEXT_MAX])
+static bool read_in(const char *dir, const char *file, char *text, size_t room)
 {
     AUTO_BUF path = { 0 };
     buf_addf(&path, "%s/%s", dir, file);
-    return read_text(buf_text(&path), text);
+    return read_text(buf_text(&path), text, room);
 }
 
 /* Writes one value into a file of a group; 0 or errno. */
@@ -138,8 +143,9 @@ static bool hand_out_controllers(const char *dir)
 {
     bool any = false;
     static const char *const words[] = { "memory", "pids", "cpu", "io" };
-    char there[TEXT_MAX], type[TEXT_MAX];
-    if (read_in(dir, "cgroup.type", type) || !read_in(dir, "cgroup.controllers", there))
+    char there[WORDS_MAX], type[WORDS_MAX];
+    if (read_in(dir, "cgroup.type", type, sizeof type) ||
+        !read_in(dir, "cgroup.controllers", there, sizeof there))
         return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         char add[16];
@@ -155,10 +161,10 @@ static bool hand_out_controllers(const char *dir)
 }
 
 /* True when children of `dir` can have limits; `given` names the controllers. */
-static bool hands_out(const char *dir, const char *base, char given[static TEXT_MAX])
+static bool hands_out(const char *dir, const char *base, char given[static WORDS_MAX])
 {
     for (int tries = 0; tries < 2; tries++) {
-        read_in(dir, "cgroup.subtree_control", given);
+        read_in(dir, "cgroup.subtree_control", given, WORDS_MAX);
         if (has_word(given, STR("memory")) || has_word(given, STR("pids")))
             return true;
         if (strcmp(dir, base) != 0 || !hand_out_controllers(dir))
@@ -182,7 +188,7 @@ static bool step_up(char *dir, const char *base)
 static int make_v2(struct cgroup *c, const char *base, struct str lines, struct err *e)
 {
     AUTO_FREE char *dir = own_dir(base, lines, (struct str){ 0 });
-    char given[TEXT_MAX] = "";
+    char given[WORDS_MAX] = "";
     do {
         if (!may_move_below(dir) || !hands_out(dir, base, given))
             continue;
@@ -353,7 +359,7 @@ int cgroup_begin(struct cgroup *c, const char *name, struct err *e)
     *c = (struct cgroup){ 0 };
     snprintf(c->name, sizeof c->name, "%s", name);
     char own[TEXT_MAX];
-    if (!is_cgroup2(CGROUP_ROOT) || !read_text("/proc/self/cgroup", own))
+    if (!is_cgroup2(CGROUP_ROOT) || !read_text("/proc/self/cgroup", own, sizeof own))
         return 0;
     if (make_v2(c, CGROUP_ROOT, str_of(own), e) == 0)
         return 0;
@@ -364,7 +370,7 @@ int cgroup_begin(struct cgroup *c, const char *name, struct err *e)
 static int make_rest(struct cgroup *c, const struct cgroup_limits *limits, struct err *e)
 {
     char own[TEXT_MAX];
-    if (!read_text("/proc/self/cgroup", own))
+    if (!read_text("/proc/self/cgroup", own, sizeof own))
         return 0; /* no control groups in this kernel: the flags say so */
     struct str lines = str_of(own);
     /* In a mixed tree the v2 half rarely has controllers: it is not worth a wait before the clone. */
@@ -457,7 +463,7 @@ static uint64_t number_in(const char *dir, const char *file, struct str key)
 {
     char text[TEXT_MAX];
     uint64_t value = 0;
-    if (!read_in(dir, file, text))
+    if (!read_in(dir, file, text, sizeof text))
         return 0;
     struct str rest = str_of(text), line, word;
     while (str_cut(&rest, '\n', &line)) {

@@ -281,6 +281,7 @@ static void *spawner_thread(void *argument)
     struct init *i = argument;
     const struct init_setup *s = i->setup;
     struct err e = { 0 };
+    pages_take_stack();
     struct command first = s->first ? *s->first : (struct command){ 0 };
     if (i->pty_slave >= 0) {
         first.terminal = true;

@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "sandbox/cgroup_scope.h"
 #include "sandbox/confine.h"
 #include "sandbox/init.h"
@@ -145,6 +146,8 @@ static int clone_init(struct launch *l, const struct launch_request *r,
         standin_take_off(&standin);
     if (pid < 0)
         return r->flat ? err_set(e, E_SANDBOX, os, "start the sandbox") : explain_clone(os, e);
+    if (pid == 0)
+        pages_see();
     if (pid == 0 && r->flat)
         flat_main(&setup);
     if (pid == 0)

@@ -45,17 +45,15 @@ struct build {
 
 static void build_drop(struct build *b)
 {
-    struct fd_run run = { 0 };
     for (size_t i = 0; b->trees && i < b->plan->mount_count; i++)
-        fd_run_add(&run, b->trees[i]);
+        fd_run_add(&used, b->trees[i]);
     for (size_t i = 0; i < DEVICES; i++)
-        fd_run_add(&run, b->devices[i]);
-    fd_run_close(&run);
+        fd_run_add(&used, b->devices[i]);
+    used_add(&b->stash);
+    used_add(&b->scratch);
+    used_add(&b->proc);
     fd_run_close(&used);
     free(b->trees);
-    fd_drop(&b->stash);
-    fd_drop(&b->scratch);
-    fd_drop(&b->proc);
 }
 
 static const uint64_t PLAIN = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -394,18 +392,17 @@ static int attach_planned(struct build *b, struct err *e)
     return 0;
 }
 
-/* Lays copies of the stash's `name` over those of the names in /proc that this kernel has. */
+/* Lays copies of the stash's `name` over those of the names in /proc that this kernel has. The look comes first:
+ * a copy that found no place would be taken apart when it is closed, and for that the kernel waits. */
 static int cover_proc(const struct build *b, const char *name, const char *const *hidden,
                       size_t count, struct err *e)
 {
-    STEP_FD tree = -1;
     for (size_t i = 0; i < count; i++) {
-        if (tree < 0)
-            tree = tree_copy_at(b->stash, name);
-        const int put = tree < 0 ? -1 : tree_attach_at(tree, b->proc, hidden[i]);
-        if (put == 0)
-            used_add(&tree);
-        else if (tree < 0 || errno != ENOENT)
+        struct stat st;
+        if (fstatat(b->proc, hidden[i], &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+            continue;
+        STEP_FD tree = tree_copy_at(b->stash, name);
+        if (tree < 0 || (tree_attach_at(tree, b->proc, hidden[i]) < 0 && errno != ENOENT))
             return fail(e, "hide", hidden[i]);
     }
     return 0;

@@ -52,6 +52,23 @@ static void a_run_closes_its_descriptors_and_no_other(void **state)
     }
 }
 
+static void the_order_does_not_matter(void **state)
+{
+    enum { MANY = 40 };
+    struct fd_run run = { 0 };
+    const int before = count_open();
+    int fds[MANY];
+    for (int i = 0; i < MANY; i++)
+        fds[i] = another();
+    for (int i = 0; i < MANY; i++)
+        if (i * 7 % MANY != 13)
+            fd_run_add(&run, fds[i * 7 % MANY]);
+    fd_run_close(&run);
+    assert_true(is_open(fds[13]));
+    close(fds[13]);
+    assert_int_equal(count_open(), before);
+}
+
 static void the_last_one_added_stays_open(void **state)
 {
     struct fd_run run = { 0 };
@@ -74,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_closes_its_descriptors_and_no_other),
+        cmocka_unit_test(the_order_does_not_matter),
         cmocka_unit_test(the_last_one_added_stays_open),
         cmocka_unit_test(what_could_not_be_opened_is_passed_on),
     };
