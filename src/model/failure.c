@@ -74,7 +74,7 @@ static enum model_failure find_status(int status)
     for (size_t i = 0; i < COUNT(statuses); i++)
         if (statuses[i].status == status)
             return statuses[i].failure;
-    return status >= 400 && status < 500 ? MODEL_REQUEST_REFUSED : MODEL_REQUEST_FAILED;
+    return status >= 300 && status < 500 ? MODEL_REQUEST_REFUSED : MODEL_REQUEST_FAILED;
 }
 
 enum model_failure complaint_meaning(const struct complaint *c)

@@ -69,6 +69,8 @@ static void on_done(void *ctx, const struct model_outcome *o)
                  STR_ARGS(o->explanation));
     else
         buf_addf(&a->said, "done %s\n", stops[o->stop]);
+    if (a->when_done)
+        a->when_done(a->arg);
 }
 
 const struct model_events answers_events = { on_thinking, on_text, on_block, on_done };

@@ -13,6 +13,8 @@ struct answers {
     struct model_call *call;
     const struct model_ops *ops;
     const char *cancel_at;
+    void (*when_done)(void *arg); /* NULL: nobody waits */
+    void *arg;
 };
 
 extern const struct model_events answers_events;
