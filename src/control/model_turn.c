@@ -280,6 +280,7 @@ void model_turn_start(struct actor *a, const struct effect *effect)
         .effort = a->catalogue->effort,
         .speed = a->catalogue->speed,
         .session = a->name,
+        .attempt = a->s->attempts,
         .no_tools = effect->compacts,
     };
     if (h)
