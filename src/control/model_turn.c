@@ -196,6 +196,8 @@ static void turn_told(struct batch *b, struct job *j)
     }
     if (t->content.n)
         json_write_array_end(&t->content);
+    if (t->thinking_blocks.n == 0 && !id_is_none(&t->thinking))
+        json_write_array(&t->thinking_blocks); /* announced, with nothing to replay */
     if (t->thinking_blocks.n)
         json_write_array_end(&t->thinking_blocks);
     const struct fact fact = {

@@ -79,7 +79,7 @@ static void tail_trim(struct hub *h, size_t most)
         h->first = f->next;
         if (!h->first)
             h->last = NULL;
-        h->tail_bytes -= f->text.n;
+        h->tail_bytes -= sizeof *f + f->text.n;
         free(f);
     }
 }
@@ -88,14 +88,15 @@ static void tail_add(struct hub *h, int64_t seq, enum entry_shows shows, struct 
 {
     struct frame *f = mem_get(sizeof *f + text.n);
     char *copy = (char *)(f + 1);
-    memcpy(copy, text.p, text.n);
+    if (text.n)
+        memcpy(copy, text.p, text.n);
     *f = (struct frame){ .seq = seq, .shows = shows, .text = { copy, text.n } };
     if (h->last)
         h->last->next = f;
     else
         h->first = f;
     h->last = f;
-    h->tail_bytes += text.n;
+    h->tail_bytes += sizeof *f + text.n;
     tail_trim(h, TAIL_BYTES_MAX);
 }
 

@@ -206,10 +206,22 @@ void world_restart(struct world *w)
     world_settle(w);
 }
 
+static bool dies_now(struct world *w)
+{
+    if (w->dies_in == 0 || --w->dies_in > 0)
+        return false;
+    w->deaths++;
+    process_end(w);
+    process_begin(w);
+    return true;
+}
+
 void world_settle(struct world *w)
 {
     for (;;) {
         while (w->first) {
+            if (dies_now(w))
+                continue;
             struct later *l = w->first;
             w->first = l->next;
             if (!w->first)

@@ -6,7 +6,7 @@
 #include "control/engine.h"
 #include "store/memory.h"
 
-enum { WORLD_CALLS_MAX = 16 };
+enum { WORLD_CALLS_MAX = 64 };
 
 /* A call of the API and how it ended. */
 struct answer {
@@ -45,6 +45,8 @@ struct world {
     struct model_call calls[WORLD_CALLS_MAX]; /* all so far */
     size_t call_count;
     size_t cancelled;
+    size_t dies_in; /* steps from now the process dies and a new one starts; 0: never */
+    size_t deaths;
     const struct web_tools *web;
     struct id workspace, environment, agent;
 };
