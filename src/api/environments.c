@@ -1,4 +1,6 @@
 /* environments.c - environments (contract 2.2). Only self_hosted ones exist here. */
+#include "api/environments.h"
+
 #include "api/api-int.h"
 #include "api/handlers.h"
 #include "api/metadata.h"
@@ -36,7 +38,8 @@ static const struct schema_table update_table = { ROWS(update_rows) };
 
 /* Each the value that will hold. */
 struct environment_draft {
-    const struct json *name, *description, *sandbox;
+    struct str name;
+    const struct json *description, *sandbox;
     struct str metadata; /* ready text */
 };
 
@@ -52,6 +55,13 @@ static bool is_self_hosted(const struct json *body)
     return str_eq(type, STR("self_hosted"));
 }
 
+static struct str name_of(const struct json *body)
+{
+    struct str name = { 0 };
+    json_to_str(json_get(body, "name"), &name);
+    return name;
+}
+
 static void write_body(struct buf *out, const struct record *r, const struct environment_draft *d,
                        int64_t updated_at)
 {
@@ -60,7 +70,7 @@ static void write_body(struct buf *out, const struct record *r, const struct env
     json_write_object(out);
     json_member_str(out, "id", id_str(&r->id));
     json_member_text(out, "type", "environment");
-    json_member_value(out, "name", d->name);
+    json_member_str(out, "name", d->name);
     json_write_key(out, STR("config"));
     json_write_object(out);
     json_member_text(out, "type", "self_hosted");
@@ -74,6 +84,12 @@ static void write_body(struct buf *out, const struct record *r, const struct env
     render_moment(out, "created_at", r->created_at);
     render_moment(out, "updated_at", updated_at);
     json_write_object_end(out);
+}
+
+void environment_body(struct buf *out, const struct record *r, struct str name)
+{
+    struct environment_draft draft = { .name = name, .metadata = STR("{}") };
+    write_body(out, r, &draft, r->created_at);
 }
 
 /* A problem with metadata has a code of its own (contract 1.10). */
@@ -118,7 +134,7 @@ void environments_create(struct errand *x)
         return;
     }
     struct environment_draft draft = {
-        .name = json_get(x->body, "name"),
+        .name = name_of(x->body),
         .description = json_get(x->body, "description"),
         .sandbox = json_get(json_get(x->body, "config"), "sandbox"),
         .metadata = buf_str(&metadata),
@@ -166,13 +182,12 @@ static void merge(struct errand *x, const struct json *stored, struct buf *metad
                   struct environment_draft *draft, struct problems *problems)
 {
     const struct json *config = json_get(x->body, "config"), *stored_config;
-    const struct json *name = json_get(x->body, "name");
     const struct json *description = json_get(x->body, "description");
     const struct json *sandbox = json_get(config, "sandbox");
     stored_config = json_get(stored, "config");
     metadata_write(metadata, json_get(stored, "metadata"), json_get(x->body, "metadata"), problems);
     *draft = (struct environment_draft){
-        .name = name ? name : json_get(stored, "name"),
+        .name = name_of(json_get(x->body, "name") ? x->body : stored),
         .description = description ? description : json_get(stored, "description"),
         .sandbox = sandbox ? sandbox : json_get(stored_config, "sandbox"),
         .metadata = buf_str(metadata),

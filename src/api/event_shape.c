@@ -153,7 +153,7 @@ static struct str text_of(const struct json *object, const char *key)
     return text;
 }
 
-enum event_type event_type_of(const struct json *event)
+enum event_type event_type_sent(const struct json *event)
 {
     struct str type = text_of(event, "type");
     for (size_t i = 0; kinds[i].word; i++)
@@ -165,7 +165,7 @@ enum event_type event_type_of(const struct json *event)
 /* A system message comes last, behind what it belongs to, if anything stands before it. */
 static void check_system_message(const struct json *events, size_t i, struct problems *p)
 {
-    enum event_type before = i ? event_type_of(json_at(events, i - 1)) : EVENT_NONE;
+    enum event_type before = i ? event_type_sent(json_at(events, i - 1)) : EVENT_NONE;
     if (i + 1 != json_count(events))
         problems_add(p, "system.message must be the last event of a request");
     else if (i && before != EVENT_USER_MESSAGE && before != EVENT_USER_TOOL_RESULT &&
@@ -178,7 +178,7 @@ void events_check(const struct json *events, struct problems *p)
     for (size_t i = 0; i < json_count(events); i++) {
         const struct json *event = json_at(events, i);
         size_t was = problems_enter_index(p, i);
-        enum event_type type = event_type_of(event);
+        enum event_type type = event_type_sent(event);
         if (type == EVENT_USER_TOOL_CONFIRMATION && text_of(event, "deny_message").n &&
             !str_eq(text_of(event, "result"), STR("deny")))
             problems_add_at(p, "deny_message", "goes with \"deny\" only");
@@ -204,7 +204,7 @@ bool events_take(const struct json *events, struct event *out, struct arena *a)
     for (size_t i = 0; i < json_count(events); i++) {
         const struct json *event = json_at(events, i);
         struct event *to = &out[i];
-        *to = (struct event){ .type = event_type_of(event) };
+        *to = (struct event){ .type = event_type_sent(event) };
         struct str about = text_of(event, "tool_use_id");
         if (!about.n)
             about = text_of(event, "custom_tool_use_id");

@@ -14,7 +14,7 @@ extern const struct schema_row event_item, initial_event_item;
 void events_check(const struct json *events, struct problems *p);
 
 /* Of what type an event is that has passed its row. */
-enum event_type event_type_of(const struct json *event);
+enum event_type event_type_sent(const struct json *event);
 
 /* Makes structures of an array that has passed everything. Texts lie in the arena or in the tree, and
  * `out` has room for all. False when the arena is full. */

@@ -193,7 +193,7 @@ void events_send(struct errand *x)
     }
     size_t count = json_count(events);
     for (size_t i = 0; i < count; i++)
-        if (!may_send(x, event_type_of(json_at(events, i)))) {
+        if (!may_send(x, event_type_sent(json_at(events, i)))) {
             fail_type(x, events, i);
             return;
         }

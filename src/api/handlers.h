@@ -17,8 +17,8 @@ errand_handler environment_keys_create, environment_keys_list, environment_keys_
 errand_handler api_keys_create, api_keys_list, api_keys_revoke;
 
 /* queue.c (2.3, 4, 13) */
-errand_handler queue_poll, queue_stats, queue_healthcheck, queue_list, queue_get, queue_update, queue_ack,
-    queue_heartbeat, queue_stop, queue_nack, queue_requeue, queue_calls;
+errand_handler queue_poll, queue_stats, queue_healthcheck, queue_list, queue_get, queue_update,
+    queue_ack, queue_heartbeat, queue_stop, queue_nack, queue_requeue, queue_calls;
 
 /* sessions.c (2.4) */
 errand_handler sessions_create, sessions_list, sessions_get, sessions_update, sessions_archive,

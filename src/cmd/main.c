@@ -1,8 +1,8 @@
 /* main.c - the program that people start.
  *
  * A static-pie: no dynamic loader runs before the filter is on (T31), and a sandbox starts 3 ms
- * earlier. It holds what needs that, and hands every other command to `postern-engine` beside it, with
- * the loader's variables taken out.
+ * earlier. It holds what needs that, and hands every other command to a program beside it, with the
+ * loader's variables taken out.
  */
 #include "base/log.h"
 #include "cmd/commands.h"
@@ -17,16 +17,20 @@
 
 struct row {
     const char *name;
-    int (*run)(int argc, char **argv); /* NULL: in postern-engine */
+    int (*run)(int argc, char **argv); /* NULL: in the program below */
     const char *help;                  /* NULL: hidden */
+    const char *program;
 };
 
 static const struct row rows[] = {
     { "run", cmd_run, "run a command in the sandbox" },
     { "doctor", cmd_doctor, "what this machine can enforce, and how to fix what it can't" },
     { "audit", cmd_audit, "verify an audit log" },
+    { "serve", NULL, "the control plane: sessions, work queue and agent loop", "postern-control" },
+    { "workspace", NULL, "make and list workspaces of a control plane", "postern-control" },
+    { "key", NULL, "make, list and revoke keys of a control plane", "postern-control" },
     { "connect-helper", cmd_connect_helper, NULL },
-    { "egress", NULL, NULL },
+    { "egress", NULL, NULL, "postern-engine" },
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -53,17 +57,17 @@ static void drop_loader_variables(void)
     *keep = NULL;
 }
 
-static int hand_over(char **argv)
+static int hand_over(const char *program, char **argv)
 {
-    char self[PATH_MAX], engine[PATH_MAX];
+    char self[PATH_MAX], path[PATH_MAX];
     struct err e;
-    if (own_program_path(self, &e) < 0 || engine_path(self, engine, &e) < 0) {
+    if (own_program_path(self, &e) < 0 || sibling_path(self, program, path, &e) < 0) {
         log_error("%s", e.text);
         return 125;
     }
     drop_loader_variables();
-    execv(engine, argv);
-    log_error("cannot start '%s': %s", engine, strerrordesc_np(errno));
+    execv(path, argv);
+    log_error("cannot start '%s': %s", path, strerrordesc_np(errno));
     return 125;
 }
 
@@ -84,7 +88,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < ROWS; i++)
         if (strcmp(rows[i].name, name) == 0)
-            return rows[i].run ? rows[i].run(argc - 1, argv + 1) : hand_over(argv);
+            return rows[i].run ? rows[i].run(argc - 1, argv + 1) : hand_over(rows[i].program, argv);
     fprintf(stderr, "postern: '%s' is no command of postern; 'postern --help' lists them\n", name);
     return 2;
 }

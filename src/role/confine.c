@@ -5,6 +5,7 @@
 #include "sandbox/landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -84,18 +85,32 @@ static int load_filter(struct err *e)
     return 0;
 }
 
-/* Reading stays free (name service, certificates); nothing may be written, made or executed. */
-static int enter_landlock(struct err *e)
+static int allow_directory(int rules, int abi, const char *path, struct err *e)
+{
+    AUTO_FD fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, E_IO, errno, "open '%s'", path);
+    return landlock_allow_path(rules, abi, fd, LL_WRITE, e);
+}
+
+/* Reading stays free (name service, certificates); nothing may be written or made but beneath the
+ * directories, nothing may be executed. */
+static int enter_landlock(const char *const *directories, size_t count, struct err *e)
 {
     int abi = landlock_abi();
     if (abi == 0) {
-        log_debug("egress: no Landlock here; file rights are not given up");
+        log_debug("no Landlock here; file rights are not given up");
         return 0;
     }
     struct landlock_wants wants = { .files = LL_EXECUTE | LL_WRITE | LL_MAKE_CHAR | LL_MAKE_BLOCK,
                                     .scopes = LL_SCOPE_SIGNAL };
     AUTO_FD rules = landlock_ruleset(abi, landlock_granted(abi, wants), e);
-    return rules < 0 ? -1 : landlock_enter(rules, 0, e);
+    if (rules < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (allow_directory(rules, abi, directories[i], e) < 0)
+            return -1;
+    return landlock_enter(rules, 0, e);
 }
 
 static int drop_capabilities(struct err *e)
@@ -112,11 +127,16 @@ static int drop_capabilities(struct err *e)
 
 int confine_reader(struct err *e)
 {
+    return confine_keeper(NULL, 0, e);
+}
+
+int confine_keeper(const char *const *directories, size_t count, struct err *e)
+{
     struct rlimit none = { 0, 0 };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
         setrlimit(RLIMIT_CORE, &none) < 0)
         return err_set(e, E_SANDBOX, errno, "give up rights");
-    if (drop_capabilities(e) < 0 || enter_landlock(e) < 0)
+    if (drop_capabilities(e) < 0 || enter_landlock(directories, count, e) < 0)
         return -1;
     return load_filter(e);
 }

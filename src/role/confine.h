@@ -13,5 +13,9 @@
  * line: the other layers hold without it. -1 when something that always works fails. */
 int confine_reader(struct err *e);
 
+/* The same for a role that keeps files: whatever lies beneath these directories may be read, made,
+ * written and removed. Called before there are threads. */
+int confine_keeper(const char *const *directories, size_t count, struct err *e);
+
 /* As many descriptors as the system grants, up to `want`. Returns how many that is. */
 unsigned long confine_descriptors(unsigned long want);

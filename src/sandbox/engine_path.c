@@ -16,15 +16,23 @@ int own_program_path(char path[PATH_MAX], struct err *e)
     return 0;
 }
 
-int engine_path(const char *own, char path[PATH_MAX], struct err *e)
+int sibling_path(const char *own, const char *name, char path[PATH_MAX], struct err *e)
 {
-    static const char *const places[] = { "postern-engine", "../libexec/postern/postern-engine" };
+    static const char *const places[] = { "", "../libexec/postern/" };
     int directory = (int)str_last_index(str_of(own), '/');
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         AUTO_BUF place = { 0 };
-        buf_addf(&place, "%.*s/%s", directory, own, places[i]);
+        buf_addf(&place, "%.*s/%s%s", directory, own, places[i], name);
         if (access(buf_text(&place), X_OK) == 0 && realpath(buf_text(&place), path))
             return 0;
     }
-    return err_set(e, E_SANDBOX, 0, "layer proxy: postern-engine is not beside '%s'", own);
+    return err_set(e, E_MISSING, 0, "%s is not beside '%s'", name, own);
+}
+
+int engine_path(const char *own, char path[PATH_MAX], struct err *e)
+{
+    if (sibling_path(own, "postern-engine", path, e) == 0)
+        return 0;
+    e->kind = E_SANDBOX;
+    return err_while(e, "layer proxy");
 }

@@ -62,7 +62,7 @@ static int open_source(struct database *d, const char *path, struct err *e)
     if (database_open(d, path, SQLITE_OPEN_READWRITE, PATIENCE_MS, e) < 0)
         return -1;
     if (database_exec(d, "PRAGMA query_only = ON", e) == 0 &&
-        schema_check(d, &schema_postern, e) == 0)
+        schema_is_ours(d, &schema_postern, e) == 0)
         return 0;
     database_close(d);
     return -1;

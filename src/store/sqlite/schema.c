@@ -113,7 +113,7 @@ int schema_migrate(struct database *d, const struct schema *schema, struct err *
     return -1;
 }
 
-int schema_check(struct database *d, const struct schema *schema, struct err *e)
+int schema_is_ours(struct database *d, const struct schema *schema, struct err *e)
 {
     int64_t version;
     if (look(d, schema, &version, e) < 0)

@@ -28,4 +28,4 @@ extern const struct schema schema_postern;
 int schema_migrate(struct database *d, const struct schema *schema, struct err *e);
 
 /* The same without changing anything: also an older one is refused. */
-int schema_check(struct database *d, const struct schema *schema, struct err *e);
+int schema_is_ours(struct database *d, const struct schema *schema, struct err *e);
