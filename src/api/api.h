@@ -24,6 +24,7 @@ struct api_parts {
 };
 
 struct api_settings {
+    bool has_models;             /* else /readyz says that there are none */
     bool strict_betas;           /* contract 1.3; else a missing beta header is fine */
     unsigned creates_per_minute; /* of a workspace; 0: any number (1.10) */
     unsigned reads_per_minute;

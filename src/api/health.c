@@ -44,7 +44,7 @@ void health_ready(struct errand *x)
         add_reason(&reasons, "server", "it is stopping");
     if (api->parts.store->ops->check(api->parts.store, &e) < 0)
         add_reason(&reasons, "store", is_trusted(x) ? e.text : "it cannot be written or read");
-    if (!api->parts.models->ops->at(api->parts.models, 0))
+    if (!api->settings.has_models)
         add_reason(&reasons, "models", "none is configured");
     json_write_object(&out);
     json_member_text(&out, "status", reasons.n ? "not_ready" : "ready");

@@ -3,15 +3,18 @@
 #include "api/handlers.h"
 #include "api/page.h"
 #include "api/render.h"
+#include "base/moment.h"
 #include "proto/json_write.h"
 
 static void write_model(struct buf *out, const struct model_info *m)
 {
+    char created[MOMENT_SIZE];
     json_write_object(out);
     json_member_text(out, "type", "model");
     json_member_str(out, "id", m->id);
     json_member_str(out, "display_name", m->display_name);
-    render_moment(out, "created_at", m->created_at);
+    moment_write(created, m->created_at); /* the beginning of time when nobody knows */
+    json_member_text(out, "created_at", created);
     json_member_u64(out, "max_input_tokens", m->context_window);
     json_member_u64(out, "max_tokens", m->max_output);
     json_write_object_end(out);

@@ -221,6 +221,10 @@ static int add_provider(struct models *m, const struct provider_config *config, 
     p->dialect = config->dialect;
     if (config->dialect == DIALECT_SCRIPTED)
         return read_script(config->script, &p->script, e);
+    if (!config->base_url)
+        return err_set(e, E_INPUT, 0,
+                       "provider '%s' has no base_url, nor is there one in the environment",
+                       config->name);
     return remote_new(m->loop, config, &p->remote, e);
 }
 

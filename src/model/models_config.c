@@ -184,8 +184,6 @@ static void check_provider(const struct provider_config *p, struct problems *out
         problems_add_at(out, "script", "required by the dialect scripted");
     if (!scripted && p->script)
         problems_add_at(out, "script", "belongs to the dialect scripted");
-    if (!scripted && !p->base_url)
-        problems_add_at(out, "base_url", "required");
     if (keys > 1)
         problems_add(out, "key, key_env and key_file: only one of them");
 }
@@ -330,30 +328,45 @@ void models_config_read(struct models_config *c, const struct json *providers,
 
 /* --- the environment --- */
 
+static const struct variables {
+    const char *name, *url, *key, *base;
+    enum provider_dialect dialect;
+} variables[] = {
+    { "messages", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "https://api.anthropic.com",
+      DIALECT_MESSAGES },
+    { "chat", "OPENAI_BASE_URL", "OPENAI_API_KEY", "https://api.openai.com/v1", DIALECT_CHAT },
+};
+enum { VARIABLES = sizeof variables / sizeof *variables };
+
+/* Fills in address and key, if the environment has one of them. False: it has not. */
+static bool fill(struct models_config *c, struct provider_config *p, const struct variables *v,
+                 char *(*get_variable)(const char *))
+{
+    const char *url = get_variable(v->url), *key = get_variable(v->key);
+    bool has_url = url && *url, has_key = key && *key;
+    if (!has_url && !has_key)
+        return false;
+    p->base_url = keep(c, str_of(has_url ? url : v->base));
+    if (has_key && secret_is_none(&p->key) && !p->key_env && !p->key_file)
+        p->key_env = v->key;
+    return true;
+}
+
 void models_config_from_environment(struct models_config *c, char *(*get_variable)(const char *))
 {
-    static const struct {
-        const char *name, *url, *key, *base;
-        enum provider_dialect dialect;
-    } rows[] = {
-        { "messages", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "https://api.anthropic.com",
-          DIALECT_MESSAGES },
-        { "chat", "OPENAI_BASE_URL", "OPENAI_API_KEY", "https://api.openai.com/v1", DIALECT_CHAT },
-    };
-    enum { COUNT = sizeof rows / sizeof *rows };
-    c->providers = get(c, COUNT * sizeof *c->providers);
-    for (size_t i = 0; i < COUNT; i++) {
-        const char *url = get_variable(rows[i].url), *key = get_variable(rows[i].key);
-        bool has_url = url && *url, has_key = key && *key;
-        if (!has_url && !has_key)
-            continue;
-        c->providers[c->provider_count++] = (struct provider_config){
-            .name = rows[i].name,
-            .dialect = rows[i].dialect,
-            .base_url = keep(c, str_of(has_url ? url : rows[i].base)),
-            .key_env = has_key ? rows[i].key : NULL,
-            .connect_ms = CONNECT_MS,
-            .idle_ms = IDLE_MS,
-        };
+    for (size_t i = 0; i < c->provider_count; i++)
+        for (size_t j = 0; j < VARIABLES; j++)
+            if (!c->providers[i].base_url && c->providers[i].dialect == variables[j].dialect)
+                fill(c, &c->providers[i], &variables[j], get_variable);
+    if (c->provider_count)
+        return;
+    c->providers = get(c, VARIABLES * sizeof *c->providers);
+    for (size_t i = 0; i < VARIABLES; i++) {
+        struct provider_config p = { .name = variables[i].name,
+                                     .dialect = variables[i].dialect,
+                                     .connect_ms = CONNECT_MS,
+                                     .idle_ms = IDLE_MS };
+        if (fill(c, &p, &variables[i], get_variable))
+            c->providers[c->provider_count++] = p;
     }
 }

@@ -67,6 +67,7 @@ extern const struct schema_row models_config_rows[2];
 void models_config_read(struct models_config *c, const struct json *providers,
                         const struct json *models, struct problems *out);
 
-/* ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY make a provider "messages", OPENAI_BASE_URL and
- * OPENAI_API_KEY one named "chat"; one of the two is enough. `get` is getenv. */
+/* ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY are address and key of providers of the dialect messages that
+ * have no base_url, OPENAI_BASE_URL and OPENAI_API_KEY those of chat; one of the two is enough. Where no
+ * provider is configured they make one: "messages", "chat". `get` is getenv. */
 void models_config_from_environment(struct models_config *c, char *(*get)(const char *name));

@@ -29,14 +29,14 @@ enum {
 #define DEFAULT_LISTEN "127.0.0.1:8080"
 
 struct serving {
-    const struct serve_config *config;
+    struct serve_config *config;
     struct loop *loop;
     struct clock clock;
     struct random_source random;
     struct tls_server *tls;
     struct server *server;
     struct watch *signals;
-    struct serve_models *models;
+    struct model_set *models;
     struct store *store;
     struct credentials *credentials;
     struct later *later;
@@ -195,7 +195,7 @@ static int start_engine(struct serving *s, struct err *e)
 {
     struct engine_parts parts = {
         .store = s->store,
-        .models = serve_models_set(s->models),
+        .models = s->models,
         .clock = s->clock,
         .random = s->random,
         .later = engine_later,
@@ -230,7 +230,7 @@ static int start_api(struct serving *s, struct err *e)
         .loop = s->loop,
         .store = s->store,
         .engine = s->engine,
-        .models = serve_models_set(s->models),
+        .models = s->models,
         .credentials = s->credentials,
         .clock = s->clock,
         .random = s->random,
@@ -284,10 +284,10 @@ static int open_state(struct serving *s, struct err *e)
 
 static int start(struct serving *s, struct err *e)
 {
-    const struct serve_config *c = s->config;
+    struct serve_config *c = s->config;
     confine_descriptors(c->server.connections + SPARE_DESCRIPTORS);
     if (loop_new(&s->loop, e) < 0 || take_signals(s, e) < 0 ||
-        serve_models_new(&s->models, c, s->loop, e) < 0 || listen_all(s, e) < 0 ||
+        serve_models(c, s->loop, &s->models, e) < 0 || listen_all(s, e) < 0 ||
         make_state(c, e) < 0 || confine(c, e) < 0 || open_state(s, e) < 0 ||
         start_engine(s, e) < 0 || start_api(s, e) < 0)
         return -1;
@@ -308,7 +308,7 @@ static void release(struct serving *s)
     later_free(s->later);
     if (s->store)
         s->store->ops->free(s->store);
-    serve_models_free(s->models);
+    models_free(s->models);
     api_free(s->api);
     credentials_free(s->credentials);
     tls_server_free(s->tls);
@@ -317,7 +317,7 @@ static void release(struct serving *s)
     loop_free(s->loop);
 }
 
-int role_serve(const struct serve_config *config)
+int role_serve(struct serve_config *config)
 {
     struct serving s = { .config = config,
                          .clock = clock_of_machine(),

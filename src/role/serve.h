@@ -10,4 +10,4 @@
 /* Serves until SIGTERM or SIGINT: then streams are told, turns parked, and what was accepted is made
  * durable; a second signal ends at once. SIGHUP reads the certificate again. Prints its own errors.
  * Returns the exit status. */
-int role_serve(const struct serve_config *config);
+int role_serve(struct serve_config *config);

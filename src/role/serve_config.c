@@ -63,7 +63,7 @@ static const struct schema_table work = { ROWS(work_rows), .closed = true };
 static const struct schema_table agent = { ROWS(agent_rows), .closed = true };
 static const struct schema_table web = { ROWS(web_rows), .closed = true };
 
-/* What stands under "providers" and "models" is the set of models' to judge. */
+/* What stands under "providers" and "models" has rows of its own (models_config.h). */
 static const struct schema_row rows[] = {
     { "listen", SCHEMA_STRING, .min = 1, .max = 256, .either = &listen_list },
     { "insecure_listen", SCHEMA_BOOL },
@@ -81,6 +81,9 @@ static const struct schema_row rows[] = {
     { "models", SCHEMA_ANY },
 };
 static const struct schema_table table = { ROWS(rows), .closed = true };
+static const struct schema_table models_table = {
+    .rows = models_config_rows, .count = sizeof models_config_rows / sizeof *models_config_rows
+};
 
 /* --- from the tree --- */
 
@@ -92,6 +95,7 @@ void serve_config_init(struct serve_config *c)
         .engine = engine_settings_default,
         .web = { .fetch = true },
     };
+    models_config_init(&c->models);
 }
 
 static const char *text_of(const struct json *object, const char *key, const char *otherwise)
@@ -164,8 +168,6 @@ static void take(struct serve_config *c, const struct json *tree)
     json_to_bool(json_get(tools, "allow_private_addresses"), &c->web.allow_private);
     c->web.search_url = text_of(provider, "url", NULL);
     c->web.search_key_env = text_of(provider, "key_env", NULL);
-    c->providers = json_get(tree, "providers");
-    c->models = json_get(tree, "models");
 }
 
 /* The whole file. 0 and out->p owned, or -1. */
@@ -199,7 +201,10 @@ int serve_config_read(struct serve_config *c, const char *path, struct err *e)
         return 0; /* an empty file says nothing */
     problems.places = c->places;
     static const struct schema_row whole = { NULL, SCHEMA_OBJECT, .table = &table };
-    schema_check_value(c->tree, &whole, &problems);
+    if (schema_check_value(c->tree, &whole, &problems) &&
+        schema_check(c->tree, &models_table, &problems))
+        models_config_read(&c->models, json_get(c->tree, "providers"), json_get(c->tree, "models"),
+                           &problems);
     if (problems_fail(&problems, e) < 0)
         return err_while(e, "%s", path);
     take(c, c->tree);
@@ -208,6 +213,7 @@ int serve_config_read(struct serve_config *c, const char *path, struct err *e)
 
 void serve_config_release(struct serve_config *c)
 {
+    models_config_release(&c->models);
     json_free(c->tree);
     places_free(c->places);
     free(c->file);

@@ -8,6 +8,7 @@
 #include "api/web.h"
 #include "base/log.h"
 #include "control/engine.h"
+#include "model/models_config.h"
 #include "net/server.h"
 #include "proto/places.h"
 
@@ -26,7 +27,7 @@ struct serve_config {
     struct api_settings api;
     struct engine_settings engine;
     struct web_settings web;
-    const struct json *providers, *models; /* for the set of models; NULL: none */
+    struct models_config models; /* of the file alone */
     /* Owned; everything above borrows from it, or from the command line. */
     struct json *tree;
     struct places *places;

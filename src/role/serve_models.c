@@ -1,87 +1,62 @@
 #include "role/serve_models.h"
 
-#include "base/fd.h"
-#include "base/moment.h"
-#include "io/timer.h"
-#include "model/scripted.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
-struct serve_models {
-    struct loop *loop;
-    struct script *script;
-    struct model_info info;
-    struct alarms alarms;
-    struct model_set *set;
-};
-
-static void *alarm_make(void *ctx, void (*fired)(void *arg), void *arg)
+/* The variable is gone, and so are its bytes in our environment block. */
+static void wipe(const char *name)
 {
-    struct serve_models *m = ctx;
-    return timer_new(m->loop, fired, arg);
+    char *value = name ? getenv(name) : NULL;
+    if (!value)
+        return;
+    mem_wipe(value, strlen(value));
+    unsetenv(name);
 }
 
-static void alarm_set(void *ctx, void *alarm, int64_t microseconds)
+static void *get(struct models_config *c, size_t n, struct err *e)
 {
-    (void)ctx;
-    timer_start(alarm, (uint64_t)(microseconds + 999) / 1000);
+    void *p = arena_get(&c->arena, n);
+    if (!p)
+        err_set(e, E_INPUT, 0, "the configuration of models is too large");
+    return p;
 }
 
-static void alarm_free(void *ctx, void *alarm)
+/* One provider and one model more, both "scripted". */
+static int add_script(struct models_config *c, const char *script, struct err *e)
 {
-    (void)ctx;
-    timer_free(alarm);
-}
-
-static int read_script(struct serve_models *m, const char *path, struct err *e)
-{
-    AUTO_BUF text = { 0 };
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0) {
-        n = read(fd, buf_room(&text, 65536), 65536);
-        if (n > 0)
-            buf_grew(&text, (size_t)n);
-    }
-    if (n < 0)
-        return err_set(e, E_IO, errno, "read '%s'", path);
-    return script_parse(buf_str(&text), &m->script, e) < 0 ? err_while(e, "%s", path) : 0;
-}
-
-int serve_models_new(struct serve_models **out, const struct serve_config *config, struct loop *l,
-                     struct err *e)
-{
-    struct serve_models *m = mem_get(sizeof *m);
-    struct clock clock = clock_of_machine();
-    *out = m;
-    m->loop = l;
-    m->alarms = (struct alarms){ alarm_make, alarm_set, alarm_free, m };
-    m->info = (struct model_info){ .id = STR("scripted"),
-                                   .display_name = STR("scripted"),
-                                   .dialect = STR("scripted"),
-                                   .created_at = clock_now(&clock),
-                                   .context_window = 200000,
-                                   .max_output = 32000 };
-    if (!config->script)
-        return err_set(e, E_INPUT, 0, "no model: --script FILE");
-    if (read_script(m, config->script, e) < 0)
+    struct provider_config *providers = get(c, (c->provider_count + 1) * sizeof *providers, e);
+    struct model_config *models = get(c, (c->model_count + 1) * sizeof *models, e);
+    if (!providers || !models)
         return -1;
-    m->set = scripted_set_new(m->script, &m->info, &m->alarms);
+    if (c->provider_count)
+        memcpy(providers, c->providers, c->provider_count * sizeof *providers);
+    if (c->model_count)
+        memcpy(models, c->models, c->model_count * sizeof *models);
+    models[c->model_count++] =
+        (struct model_config){ .id = STR("scripted"),
+                               .display_name = STR("scripted"),
+                               .upstream = STR("scripted"),
+                               .provider = c->provider_count,
+                               .context_window = models_default_window(DIALECT_SCRIPTED) };
+    providers[c->provider_count++] = (struct provider_config){ .name = "scripted",
+                                                               .dialect = DIALECT_SCRIPTED,
+                                                               .script = script };
+    c->providers = providers;
+    c->models = models;
     return 0;
 }
 
-void serve_models_free(struct serve_models *m)
+int serve_models(struct serve_config *config, struct loop *l, struct model_set **out, struct err *e)
 {
-    if (!m)
-        return;
-    scripted_set_free(m->set);
-    script_free(m->script);
-    free(m);
-}
-
-struct model_set *serve_models_set(struct serve_models *m)
-{
-    return m->set;
+    struct models_config *c = &config->models;
+    models_config_from_environment(c, getenv);
+    if (config->script && add_script(c, config->script, e) < 0)
+        return -1;
+    if (models_new(l, c, out, e) < 0)
+        return -1;
+    for (size_t i = 0; i < c->provider_count; i++)
+        wipe(c->providers[i].key_env);
+    wipe("ANTHROPIC_API_KEY");
+    wipe("OPENAI_API_KEY");
+    config->api.has_models = c->provider_count > 0;
+    return 0;
 }

@@ -96,7 +96,6 @@ static void mistakes_are_named_and_keys_are_not_repeated(void **state)
     } rows[] = {
         { "provider: []", "line 1: provider: unknown key" },
         { "providers:\n- {name: a}", "line 2: providers[0].dialect: required" },
-        { "providers:\n- {name: a, dialect: chat}", "line 2: providers[0].base_url: required" },
         { "providers:\n- {name: a, dialect: gpt, base_url: 'http://h'}",
           "providers[0].dialect: must be one of \"messages\", \"chat\", \"scripted\"" },
         { "providers:\n- {name: a b, dialect: chat, base_url: 'http://h'}",
