@@ -18,7 +18,7 @@ static void clock_tell(struct batch *b, struct job *j)
     approvals_expire(b);
 }
 
-static void deadline_reached(struct timer *t, void *ctx)
+static void deadline_reached(struct deadline *t, void *ctx)
 {
     actor_push(ctx, job_new(sizeof(struct job), clock_tell));
 }
@@ -31,7 +31,7 @@ struct actor *actor_of(struct engine *g, const struct id *name)
     a = mem_get(sizeof *a);
     a->g = g;
     a->name = *name;
-    a->deadline = (struct timer){ .fire = deadline_reached, .ctx = a };
+    a->deadline = (struct deadline){ .fire = deadline_reached, .ctx = a };
     table_put(&g->actors, id_str(&a->name), a);
     return a;
 }
@@ -103,7 +103,7 @@ void actor_unload(struct actor *a)
     model_turn_cancel(a);
     tool_runs_cancel(a);
     approvals_free(a);
-    timers_drop(&g->timers, &a->deadline);
+    deadlines_drop(&g->deadlines, &a->deadline);
     if (a->s)
         g->counters.sessions_loaded--;
     session_free(a->s);
@@ -178,20 +178,20 @@ void actor_settle(struct actor *a)
         return;
     }
     if (!a->s) {
-        /* A timer is set when something has to be tried again. */
+        /* A deadline is set when something has to be tried again. */
         if (a->deadline.place == 0)
             actor_forget(a);
         return;
     }
     int64_t deadline = session_deadline(a->s), approval = approvals_deadline(a);
-    engine_timer(g, &a->deadline, deadline < approval ? deadline : approval);
+    engine_deadline(g, &a->deadline, deadline < approval ? deadline : approval);
     if (may_rest(a))
         rest(a);
 }
 
 void actor_try_later(struct actor *a)
 {
-    engine_timer(a->g, &a->deadline, engine_now(a->g) + RETRY_AFTER_FAILURE);
+    engine_deadline(a->g, &a->deadline, engine_now(a->g) + RETRY_AFTER_FAILURE);
 }
 
 /* --- loading --- */

@@ -169,8 +169,12 @@ void batch_report(struct batch *b, struct work_item *item, const struct work_rep
         return;
     if (report->news == WORK_LOST || report->news == WORK_NACKED)
         work_record_supersede(&item->r);
-    if (id_is_none(&item->r.work.session) || actor_load(b, &none) < 0)
-        return; /* a healthcheck, or its session is gone */
+    if (id_is_none(&item->r.work.session))
+        return; /* a healthcheck */
+    if (actor_load(b, &none) < 0) {
+        b->broken |= none.status != 404; /* without its session it needs nobody's opinion */
+        return;
+    }
     const struct fact fact = { .type = FACT_WORK,
                                .work = { .work = item->r.work.id,
                                          .report = *report,
@@ -367,6 +371,10 @@ static void written(void *ctx, const struct err *e)
 void batch_submit(struct batch *b)
 {
     struct actor *a = b->a;
+    if (b->broken) {
+        fail(b, &(struct err){ .kind = E_IO, .text = "the session of a work item cannot be read" });
+        return;
+    }
     if (a->s)
         record_update(b);
     for (struct job *j = b->jobs; j; j = j->next)

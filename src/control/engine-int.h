@@ -15,7 +15,7 @@
 #include "control/engine.h"
 #include "control/history.h"
 #include "control/session_record.h"
-#include "control/timers.h"
+#include "control/deadlines.h"
 #include "control/work_record.h"
 
 enum {
@@ -31,7 +31,7 @@ struct batch;
 struct engine {
     struct engine_parts parts;
     struct engine_settings settings;
-    struct timers timers;
+    struct deadlines deadlines;
     int64_t alarm; /* what wake_at was told last */
 
     struct table actors;
@@ -56,7 +56,7 @@ struct engine {
 /* --- engine.c --- */
 
 int64_t engine_now(const struct engine *g);
-void engine_timer(struct engine *g, struct timer *timer, int64_t at);
+void engine_deadline(struct engine *g, struct deadline *deadline, int64_t at);
 void engine_round_ask(struct engine *g);
 
 /* What a caller is told when the store could not be read or written. */
@@ -117,7 +117,7 @@ struct actor {
     struct approval *approvals;
     struct approval_wait *approval_waits;
 
-    struct timer deadline;
+    struct deadline deadline;
     bool resting;
     struct actor *resting_before, *resting_next;
     size_t resting_bytes;
@@ -185,6 +185,7 @@ struct batch {
     bool created;      /* the session is new */
     bool changed;      /* its record is to be written */
     bool removed;      /* the session goes away; the last note is session.deleted */
+    bool broken;       /* something could not be decided: nothing of it may be written */
     struct buf record; /* body of the record */
 };
 
@@ -220,7 +221,7 @@ struct work_item {
     bool live;  /* in the tables */
     bool busy;  /* changed by a transaction under way */
     bool taken; /* a poll is about to get it */
-    struct timer deadline;
+    struct deadline deadline;
     struct sha256 tokens[SUPERSEDED_MAX]; /* as they stand in the table */
     size_t token_count;
     struct work_queue *queue;

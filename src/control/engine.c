@@ -20,10 +20,10 @@ int64_t engine_now(const struct engine *g)
     return clock_now(&g->parts.clock);
 }
 
-void engine_timer(struct engine *g, struct timer *timer, int64_t at)
+void engine_deadline(struct engine *g, struct deadline *deadline, int64_t at)
 {
-    timers_set(&g->timers, timer, at);
-    int64_t next = timers_next(&g->timers);
+    deadlines_set(&g->deadlines, deadline, at);
+    int64_t next = deadlines_next(&g->deadlines);
     if (next == g->alarm)
         return;
     g->alarm = next;
@@ -33,8 +33,8 @@ void engine_timer(struct engine *g, struct timer *timer, int64_t at)
 void engine_wake(struct engine *g)
 {
     g->alarm = INT64_MAX;
-    timers_fire(&g->timers, engine_now(g));
-    int64_t next = timers_next(&g->timers);
+    deadlines_fire(&g->deadlines, engine_now(g));
+    int64_t next = deadlines_next(&g->deadlines);
     if (next == INT64_MAX || next == g->alarm)
         return;
     g->alarm = next;
@@ -166,7 +166,7 @@ void engine_free(struct engine *g)
     table_release(&g->actors);
     hubs_free(g);
     work_queue_free(g);
-    timers_release(&g->timers);
+    deadlines_release(&g->deadlines);
     free(g);
 }
 

@@ -1,16 +1,29 @@
 #include "control/log_walk.h"
 
 /* One entry can be as large as a request body (32 MB) with its text escaped. */
-enum { PAGE_ENTRIES = 256, PAGE_BYTES = 8 << 20, ENTRY_BYTES_MAX = 256 << 20 };
+enum {
+    PAGE_ENTRIES = 256,
+    PAGE_BYTES = 8 << 20,
+    LITTLE_ENTRIES = 64,
+    LITTLE_BYTES = 128 << 10,
+    ENTRY_BYTES_MAX = 256 << 20
+};
 
 void log_walk_begin(struct log_walk *w, struct store *store, const struct id *session,
                     int64_t after, enum entry_shows shows)
 {
-    *w = (struct log_walk){ .store = store };
-    w->query = (struct entry_query){
-        .session = *session, .after = after, .shows = shows, .limit = PAGE_ENTRIES
+    *w = (struct log_walk){
+        .store = store,
+        .query = { .session = *session, .after = after, .shows = shows },
+        .page_entries = PAGE_ENTRIES,
+        .page_bytes = PAGE_BYTES,
     };
-    arena_init(&w->arena, PAGE_BYTES);
+}
+
+void log_walk_little(struct log_walk *w)
+{
+    w->page_entries = LITTLE_ENTRIES;
+    w->page_bytes = LITTLE_BYTES;
 }
 
 void log_walk_types(struct log_walk *w, const struct str *types, size_t count)
@@ -29,8 +42,8 @@ static int page_read(struct log_walk *w, struct err *e)
 /* A page of large entries is read one by one. */
 static int page_next(struct log_walk *w, struct err *e)
 {
-    arena_init(&w->arena, PAGE_BYTES);
-    w->query.limit = PAGE_ENTRIES;
+    arena_init(&w->arena, w->page_bytes);
+    w->query.limit = w->page_entries;
     int rc = page_read(w, e);
     if (rc < 0 && e->kind == E_BUSY) {
         arena_release(&w->arena);

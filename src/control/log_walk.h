@@ -19,10 +19,14 @@ struct log_walk {
     struct entry_list page;
     size_t at;
     bool last;
+    size_t page_entries, page_bytes;
 };
 
 void log_walk_begin(struct log_walk *w, struct store *store, const struct id *session,
                     int64_t after, enum entry_shows shows);
+
+/* Small pages, for who takes a little now and the rest later; before the first log_walk_next. */
+void log_walk_little(struct log_walk *w);
 
 /* Only these types; before the first log_walk_next. Borrowed. */
 void log_walk_types(struct log_walk *w, const struct str *types, size_t count);

@@ -298,6 +298,17 @@ static bool is_wanted(enum event_type type, const struct str *types, size_t coun
     return count == 0;
 }
 
+static bool has_queued(struct engine *g, const struct id *session)
+{
+    struct store *store = g->parts.store;
+    struct record record;
+    struct err e;
+    AUTO_ARENA arena;
+    arena_init(&arena, 64 << 20);
+    return store->ops->get(store, RECORD_SESSION, session, &record, &arena, &e) == 1 &&
+           !str_eq(json_slice_get(record.body, "queued"), STR("0"));
+}
+
 /* Of a session that is not loaded: those of the log that no event has followed. */
 static size_t queued_stored(struct engine *g, const struct id *session, const struct str *types,
                             size_t type_count, struct buf *out)
@@ -308,6 +319,8 @@ static size_t queued_stored(struct engine *g, const struct id *session, const st
     struct err e;
     size_t count = 0;
     const struct entry *entry;
+    if (!has_queued(g, session))
+        return 0;
     log_walk_begin(&w, store, session, 0, ENTRY_INTERNAL);
     log_walk_types(&w, &queued, 1);
     while ((entry = log_walk_next(&w, &e)) != NULL) {

@@ -158,6 +158,23 @@ static void a_second_message_waits_for_its_turn(void **state)
     answer_clear(&answer);
 }
 
+static void what_waits_is_shown_without_loading_the_session(void **state)
+{
+    struct world *w = *state;
+    AUTO_BUF queued = { 0 };
+    struct engine_counters counters;
+    struct id session = world_session(w, "[" CUSTOM "]");
+    world_say(w, &session, "a");
+    call_block_tool(world_call(w), 0, "t1", "weather", "{}");
+    call_done(world_call(w), MODEL_STOP_TOOLS);
+    world_say(w, &session, "b");
+    world_restart(w);
+    assert_int_equal(engine_session_queued(w->engine, &session, NULL, 0, &queued), 1);
+    assert_has(&queued, "\"processed_at\":null,\"content\":" TEXT("b"));
+    engine_count(w->engine, &counters);
+    assert_int_equal(counters.sessions_loaded, 0);
+}
+
 static void the_history_grows_at_its_end_only(void **state)
 {
     struct world *w = *state;
@@ -648,6 +665,7 @@ int main(void)
         ROW(the_record_shows_the_session_without_its_log),
         ROW(initial_events_begin_a_turn),
         ROW(a_second_message_waits_for_its_turn),
+        ROW(what_waits_is_shown_without_loading_the_session),
         ROW(the_history_grows_at_its_end_only),
         ROW(a_call_of_a_worker_blocks_until_its_result),
         ROW(a_call_is_asked_about_and_refused),
