@@ -13,6 +13,7 @@
 #include "role/layering.h"
 #include "role/overrun.h"
 #include "role/record.h"
+#include "role/signalling.h"
 #include "role/steering.h"
 #include "sandbox/egress_process.h"
 #include "sandbox/env.h"
@@ -24,17 +25,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
-enum { SECOND_SIGNAL_MS = 2000, WALL_GRACE_MS = 5000, DRAIN_MS = 2000, POLLS_MAX = 48 };
-
-/* Signals that go on to the command (contract 1.3). */
-static const int forwarded[] = { SIGINT,  SIGTERM,  SIGHUP,  SIGQUIT, SIGUSR1,
-                                 SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT };
-enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
+/* UNREADABLE: contract 1.2, for a control channel that fails. */
+enum { UNREADABLE_GRACE_MS = 2000, WALL_GRACE_MS = 5000, DRAIN_MS = 2000, POLLS_MAX = 48 };
 
 struct supervisor {
     const struct supervision *asked;
@@ -49,14 +45,11 @@ struct supervisor {
     struct granting *granting; /* NULL: nobody is asked about files */
     struct steering *steering; /* --control-fd */
     struct pty *pty;
-    int signals; /* signalfd that is only polled: reading would take SIGTSTP */
+    struct signalling signals;
     bool ended;  /* the first command has ended */
     bool failed; /* the sandbox has, and has said why */
     int wait_status;
     struct rusage usage;
-    int64_t first_signal_ms; /* of SIGINT or SIGTERM, 0 = none yet */
-    int last_signal;
-    bool killed_by_signal;
     int64_t wall_at, wall_kill_at; /* 0 = none */
     bool wall_hit, disk_hit;
     bool has_pages; /* see pages.h */
@@ -69,105 +62,9 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static sigset_t forwarded_set(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (int i = 0; i < FORWARDED; i++)
-        sigaddset(&set, forwarded[i]);
-    return set;
-}
-
-/* Taken by the loop instead; the command starts with none blocked. */
-static void block_signals(void)
-{
-    sigset_t mask = forwarded_set();
-    sigaddset(&mask, SIGPIPE); /* a reader of our stderr or audit log that goes away is an errno */
-    sigprocmask(SIG_BLOCK, &mask, NULL);
-}
-
-static void send_signal(struct supervisor *s, int number)
-{
-    struct err e;
-    if (launch_signal(&s->launch, 0, number, &e) < 0)
-        log_debug("signal %d: %s", number,
-                  e.text); /* the sandbox has just ended, or does not listen */
-}
-
 static void kill_everything(struct supervisor *s)
 {
     launch_kill(&s->launch);
-}
-
-/* Stops with the command, as a shell's job control expects, and goes on with it. SIGTSTP is still
- * pending: let through it stops us, and a SIGCONT that has come meanwhile has taken it back, so that
- * no order of the two leaves us stopped. In an orphaned process group, where no shell would wake us,
- * the kernel drops it. */
-static void stop_with_command(struct supervisor *s)
-{
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTSTP);
-    send_signal(s, SIGTSTP);
-    asking_suspend(s->asking);
-    if (s->pty)
-        pty_suspend(s->pty);
-    sigprocmask(SIG_UNBLOCK, &stop, NULL);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    if (s->pty)
-        pty_resume(s->pty);
-    asking_resume(s->asking, now_ms());
-}
-
-/* Contract 1.3: the second wish to end within two seconds is no wish any more. True when it was that. */
-static bool end_at_the_second(struct supervisor *s, int number, int64_t now)
-{
-    const bool second = s->first_signal_ms && now - s->first_signal_ms < SECOND_SIGNAL_MS;
-    s->first_signal_ms = now;
-    if (!second)
-        return false;
-    s->killed_by_signal = true;
-    s->last_signal = number;
-    kill_everything(s);
-    return true;
-}
-
-static void take_signal(struct supervisor *s, int number, int64_t now)
-{
-    if (number == SIGWINCH && s->pty) {
-        pty_resize(s->pty);
-        return;
-    }
-    if (number == SIGINT || number == SIGTERM) {
-        if (end_at_the_second(s, number, now))
-            return;
-        s->last_signal = number;
-    }
-    send_signal(s, number);
-}
-
-/* In raw mode Ctrl-C comes as a byte, and the inner terminal makes the signal. A shell's jobs are the
- * shell's: only while the first command's own group has the terminal it is meant for the whole. */
-static void take_typed(struct supervisor *s, int64_t now)
-{
-    pid_t group;
-    unsigned typed = pty_interrupts(s->pty, &group);
-    if (!typed || !watch_is_first(&s->watch, group))
-        return;
-    while (typed-- && !end_at_the_second(s, SIGINT, now))
-        continue;
-}
-
-static void take_signals(struct supervisor *s, int64_t now)
-{
-    static const struct timespec at_once = { 0 };
-    sigset_t taken = forwarded_set(), pending;
-    sigdelset(&taken, SIGTSTP);
-    for (int number; (number = sigtimedwait(&taken, NULL, &at_once)) > 0;)
-        take_signal(s, number, now);
-    CHECK(sigpending(&pending) == 0);
-    if (sigismember(&pending, SIGTSTP))
-        stop_with_command(s);
 }
 
 /* Before the proxy has the listeners, and whenever the warden asks for it. */
@@ -367,7 +264,7 @@ static void run_timers(struct supervisor *s, int64_t now)
     } else if (s->wall_at && now >= s->wall_at && !s->wall_hit) {
         s->wall_hit = true;
         record_limit(&s->record, LIMIT_WALL, 1, "the command has had its time");
-        send_signal(s, SIGTERM);
+        signalling_send(&s->signals, SIGTERM);
         s->wall_kill_at = now + WALL_GRACE_MS;
     }
 }
@@ -403,7 +300,7 @@ static void want(struct polls *p, enum poll_owner owner, int fd, short events)
 static void fill_polls(struct supervisor *s, struct polls *p)
 {
     p->count = 0;
-    want(p, P_SIGNALS, s->signals, POLLIN);
+    want(p, P_SIGNALS, s->signals.fd, POLLIN);
     want(p, P_BOSS, s->launch.boss, POLLIN);
     want(p, P_REPORT, s->launch.report, POLLIN);
     want(p, P_REDIRECT, s->launch.redirect, POLLIN);
@@ -447,7 +344,7 @@ static bool turn(struct supervisor *s)
             continue;
         switch (p.owner[i]) {
         case P_SIGNALS:
-            take_signals(s, now);
+            signalling_take(&s->signals, now);
             break;
         case P_BOSS:
             alive = read_boss(s);
@@ -470,8 +367,8 @@ static bool turn(struct supervisor *s)
         case P_STEERING:
             if (steering_ready(s->steering, &e) < 0) {
                 log_error("%s", e.text);
-                send_signal(s, SIGTERM);
-                s->wall_kill_at = now + SECOND_SIGNAL_MS; /* contract 1.2: SIGKILL after 2 s */
+                signalling_send(&s->signals, SIGTERM);
+                s->wall_kill_at = now + UNREADABLE_GRACE_MS;
             }
             break;
         case P_DENIALS: /* run_timers takes them */
@@ -482,9 +379,9 @@ static bool turn(struct supervisor *s)
         }
     }
     if (pty && pty_ready(s->pty, p.fds + p.pty_at) == PTY_HUNG_UP)
-        send_signal(s, SIGHUP);
+        signalling_send(&s->signals, SIGHUP);
     if (pty)
-        take_typed(s, now);
+        signalling_typed(&s->signals, now);
     if (s->pty)
         pty_hold(s->pty, asking_has_terminal(s->asking));
     if (start && s->proxy_failed && s->asked->flat)
@@ -497,7 +394,7 @@ static bool turn(struct supervisor *s)
 
 static int exit_status(const struct supervisor *s)
 {
-    bool by_signal = s->last_signal == SIGINT || s->last_signal == SIGTERM;
+    const bool by_signal = signalling_wants_end(&s->signals);
     int status =
         WIFSIGNALED(s->wait_status) ? 128 + WTERMSIG(s->wait_status) : WEXITSTATUS(s->wait_status);
     if (steering_failed(s->steering))
@@ -508,11 +405,11 @@ static int exit_status(const struct supervisor *s)
         return 124;
     if (s->disk_hit)
         return 137;
-    if (s->killed_by_signal || (!s->ended && by_signal))
-        status = 128 + s->last_signal;
+    if (s->signals.killed || (!s->ended && by_signal))
+        status = 128 + s->signals.last;
     else if (!s->ended)
         status = 137; /* killed with the sandbox: memory limit, or init was killed from outside */
-    if (by_signal && s->asked->compat_exit && status == 128 + s->last_signal)
+    if (by_signal && s->asked->compat_exit && status == 128 + s->signals.last)
         return 0;
     return status;
 }
@@ -559,7 +456,7 @@ static int finish(struct supervisor *s, struct err *e)
     struct cgroup_usage usage = { 0 };
     cgroup_usage(&s->launch.cgroup, &usage);
     overrun_of_groups(&s->record, &usage);
-    if (s->ended && !s->wall_hit && !s->disk_hit && !s->killed_by_signal) {
+    if (s->ended && !s->wall_hit && !s->disk_hit && !s->signals.killed) {
         struct overrun_end end = { s->wait_status, s->usage, s->launch.cgroup.cpu };
         overrun_of_processes(&s->record, s->asked->plan, &end);
     }
@@ -568,7 +465,7 @@ static int finish(struct supervisor *s, struct err *e)
     record_end(&s->record, status, &s->usage, usage.memory_peak);
     if (s->pty)
         pty_free(s->pty);
-    s->pty = NULL;
+    s->signals.pty = s->pty = NULL;
     if (violations_print(s->record.violations, &s->asked->violations, &why) < 0)
         log_debug("violations: %s", why.text);
     return result < 0 ? -1 : status;
@@ -589,7 +486,7 @@ static void release(struct supervisor *s)
     denials_release(&s->denials);
     if (audit_close(s->record.audit, &e) < 0)
         log_error("audit log: %s", e.text);
-    fd_drop(&s->signals);
+    fd_drop(&s->signals.fd);
 }
 
 static int open_parts(struct supervisor *s, struct err *e)
@@ -606,9 +503,8 @@ static int open_parts(struct supervisor *s, struct err *e)
     struct steered steered = { s->asking, &s->proxy, &s->record, &s->launch };
     if (steering_new(a, &steered, &s->steering, e) < 0)
         return -1;
-    sigset_t mask = forwarded_set();
-    s->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    return s->signals < 0 ? err_set(e, E_SANDBOX, errno, "watch signals") : 0;
+    s->signals.asking = s->asking;
+    return signalling_open(&s->signals, e);
 }
 
 /* The command has its own copies of the caller's pipes; ours would keep them open when it closes them. */
@@ -622,12 +518,13 @@ static int release_pipes(struct err *e)
 
 int supervise(const struct supervision *asked, struct err *e)
 {
-    CLEANUP(release) struct supervisor s = { .asked = asked, .signals = -1, .has_pages = true };
+    CLEANUP(release) struct supervisor s = { .asked = asked, .has_pages = true };
     const struct plan *p = asked->plan;
     s.launch = LAUNCH_NONE;
+    s.signals = (struct signalling){ .launch = &s.launch, .watch = &s.watch, .fd = -1 };
     egress_process_init(&s.proxy);
     ports_init(&s.ports);
-    block_signals();
+    signalling_block();
     if (open_parts(&s, e) < 0 || ports_listen_outside(&s.ports, p->settings, e) < 0)
         return -1;
     struct launch_request request = {
@@ -653,6 +550,7 @@ int supervise(const struct supervision *asked, struct err *e)
         if (pty_new(STDIN_FILENO, STDOUT_FILENO, s.launch.pty, &s.pty, e) < 0)
             return -1;
         s.launch.pty = -1; /* the relay's now */
+        s.signals.pty = s.pty;
     }
     if (launch_go(&s.launch, e) < 0 || (!asked->terminal && release_pipes(e) < 0))
         return -1;
