@@ -5,13 +5,14 @@
 #   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
 #   make attacks    of these the attacks of the threat model alone, as root and unprivileged
 #   make layers     the attacks again, with one layer switched off at a time
+#   make bench-http the HTTP server against nginx
 #   make clean      remove the build directories
 
 BUILD = build
 MESON = meson
 FUZZ_SECONDS = 60
 
-.PHONY: all packages run test attacks layers bench fuzz lint coverage clean install
+.PHONY: all packages run test attacks layers bench bench-http fuzz lint coverage clean install
 
 all: packages
 	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
@@ -38,6 +39,10 @@ layers:
 bench: all
 	@tools/install-packages bench
 	@bench/run.sh
+
+bench-http: all
+	@tools/install-packages bench
+	@bench/http.sh
 
 fuzz:
 	@tools/install-packages build lint

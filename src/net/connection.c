@@ -406,7 +406,6 @@ void connection_new(struct server *s, int fd, const struct listener *at,
         return;
     }
     http1_init(&c->http, HTTP1_REQUEST, NULL);
-    bufq_init(&c->queue, STREAM_QUEUE);
     c->next = s->connections;
     c->link = &s->connections;
     if (c->next)

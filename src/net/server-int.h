@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "base/bufq.h"
 #include "base/log.h"
 #include "io/listen.h"
 #include "net/server.h"
@@ -75,14 +74,13 @@ struct connection {
     struct stream *stream; /* or the stream that it became */
     struct buf early;      /* bytes that came before their turn */
     struct str fresh;      /* bytes of the read that is going on; in loop_scratch */
-    struct buf out;        /* of answers, waits for the socket */
+    struct buf out;        /* waits for the socket; no memory while nothing does */
     size_t out_done;       /* of it */
-    struct bufq queue;     /* of the stream, waits for the socket */
     struct socket_address peer;
     enum input input;
     bool tls;
     bool keep;       /* another request may follow */
-    bool answered;   /* all of the answer is in `out` or gone */
+    bool answered;   /* all of the answer is in `out` or has left */
     bool finished;   /* we have told the peer that nothing more comes */
     bool peer_ended; /* it has told us */
     bool broken;     /* the transport has failed */
@@ -145,9 +143,11 @@ void output_flush(struct connection *c);
 bool output_waits(const struct connection *c);
 /* Puts a piece of a stream, framed; it has to fit. Leaves at the end of the turn. */
 void output_stream(struct connection *c, bool chunked, struct str bytes);
-/* What ends the chunks; has always room. */
+/* What ends the chunks; has room at any time. */
 void output_end_chunks(struct connection *c);
-size_t output_room(const struct connection *c, bool chunked);
+size_t output_room(const struct connection *c);
+/* Enough for a stream to be asked for more. */
+bool output_is_half_empty(const struct connection *c);
 void output_release(struct connection *c);
 
 /* call.c */

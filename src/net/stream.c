@@ -65,7 +65,7 @@ const struct id *stream_id(const struct stream *s)
 
 size_t stream_room(const struct stream *s)
 {
-    return s->connection && !s->mute ? output_room(s->connection, s->chunked) : SIZE_MAX;
+    return s->connection && !s->mute ? output_room(s->connection) : SIZE_MAX;
 }
 
 size_t stream_put(struct stream *s, struct str bytes)
@@ -87,7 +87,7 @@ bool stream_is_drained(const struct stream *s)
 /* Asking at the first free byte would make pieces of a few bytes. */
 void stream_drained(struct stream *s)
 {
-    if (!s->hungry || s->connection->queue.len > STREAM_QUEUE / 2)
+    if (!s->hungry || !output_is_half_empty(s->connection))
         return;
     s->hungry = false;
     s->owner.ready(s->owner.ctx);

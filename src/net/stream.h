@@ -1,9 +1,9 @@
 /* stream.h - an answer that is written bit by bit, for as long as its owner likes.
  *
  * The owner is asked for bytes: it puts what fits, keeps a cursor for the rest, and hears `ready`
- * when there is room again. So a slow reader costs its queue (STREAM_QUEUE, allocated only while
- * bytes wait) and its owner's cursor, nothing else. What is put during one turn of the loop leaves in
- * one write.
+ * when there is room again. So a slow reader costs its queue (STREAM_QUEUE, less while memory is
+ * short, and only as large as what waits) and its owner's cursor, nothing else. What is put during
+ * one turn of the loop leaves in one write.
  *
  * The stream is on loan like the request that it was: it stays valid until stream_end.
  */
@@ -11,7 +11,7 @@
 
 #include "net/request.h"
 
-enum { STREAM_QUEUE = 64 << 10 };
+enum { STREAM_QUEUE = (64 << 10) - 1 /* with the NUL of a buf a power of two */ };
 
 struct stream;
 
