@@ -18,7 +18,7 @@ static void clock_tell(struct batch *b, struct job *j)
     approvals_expire(b);
 }
 
-static void deadline_reached(struct deadline *t, void *ctx)
+static void deadline_reached(struct alarm *t, void *ctx)
 {
     actor_push(ctx, job_new(sizeof(struct job), clock_tell));
 }
@@ -31,7 +31,7 @@ struct actor *actor_of(struct engine *g, const struct id *name)
     a = mem_get(sizeof *a);
     a->g = g;
     a->name = *name;
-    a->deadline = (struct deadline){ .fire = deadline_reached, .ctx = a };
+    a->deadline = (struct alarm){ .fire = deadline_reached, .ctx = a };
     table_put(&g->actors, id_str(&a->name), a);
     return a;
 }
@@ -103,7 +103,7 @@ void actor_unload(struct actor *a)
     model_turn_cancel(a);
     tool_runs_cancel(a);
     approvals_free(a);
-    deadlines_drop(&g->deadlines, &a->deadline);
+    alarms_drop(&g->alarms, &a->deadline);
     if (a->s)
         g->counters.sessions_loaded--;
     session_free(a->s);
@@ -184,14 +184,14 @@ void actor_settle(struct actor *a)
         return;
     }
     int64_t deadline = session_deadline(a->s), approval = approvals_deadline(a);
-    engine_deadline(g, &a->deadline, deadline < approval ? deadline : approval);
+    engine_alarm(g, &a->deadline, deadline < approval ? deadline : approval);
     if (may_rest(a))
         rest(a);
 }
 
 void actor_try_later(struct actor *a)
 {
-    engine_deadline(a->g, &a->deadline, engine_now(a->g) + RETRY_AFTER_FAILURE);
+    engine_alarm(a->g, &a->deadline, engine_now(a->g) + RETRY_AFTER_FAILURE);
 }
 
 /* --- loading --- */

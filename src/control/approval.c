@@ -29,7 +29,7 @@ struct approval_wait {
     struct approval_wait *next;
     struct actor *a;
     struct id approval;
-    struct deadline deadline;
+    struct alarm deadline;
     engine_answer *answer;
     void *ctx;
 };
@@ -138,7 +138,7 @@ static void wait_free(struct approval_wait *w)
             *at = w->next;
             break;
         }
-    deadlines_drop(&w->a->g->deadlines, &w->deadline);
+    alarms_drop(&w->a->g->alarms, &w->deadline);
     free(w);
 }
 
@@ -154,7 +154,7 @@ static void wait_end(struct approval_wait *w, const struct refusal *refusal)
     answer(ctx, refusal, buf_str(&json));
 }
 
-static void wait_over(struct deadline *t, void *ctx)
+static void wait_over(struct alarm *t, void *ctx)
 {
     struct approval_wait *w = ctx;
     struct actor *a = w->a;
@@ -319,7 +319,7 @@ static void wait_begin(struct actor *a, struct job *j, const struct approval_job
                                  .ctx = j->ctx };
     a->approval_waits = w;
     j->answer = NULL;
-    engine_deadline(a->g, &w->deadline, now + q->wait);
+    engine_alarm(a->g, &w->deadline, now + q->wait);
 }
 
 static void get(struct batch *b, struct job *j)

@@ -15,7 +15,7 @@
 #include "control/engine.h"
 #include "control/history.h"
 #include "control/session_record.h"
-#include "control/deadlines.h"
+#include "control/alarms.h"
 #include "control/work_record.h"
 
 enum {
@@ -31,8 +31,8 @@ struct batch;
 struct engine {
     struct engine_parts parts;
     struct engine_settings settings;
-    struct deadlines deadlines;
-    int64_t alarm; /* what wake_at was told last */
+    struct alarms alarms;
+    int64_t woken_at; /* what wake_at was told last */
 
     struct table actors;
     struct actor *ready_first, *ready_last; /* lanes with something to decide */
@@ -56,7 +56,7 @@ struct engine {
 /* --- engine.c --- */
 
 int64_t engine_now(const struct engine *g);
-void engine_deadline(struct engine *g, struct deadline *deadline, int64_t at);
+void engine_alarm(struct engine *g, struct alarm *deadline, int64_t at);
 void engine_round_ask(struct engine *g);
 
 /* What a caller is told when the store could not be read or written. */
@@ -117,7 +117,7 @@ struct actor {
     struct approval *approvals;
     struct approval_wait *approval_waits;
 
-    struct deadline deadline;
+    struct alarm deadline;
     bool resting;
     struct actor *resting_before, *resting_next;
     size_t resting_bytes;
@@ -221,7 +221,7 @@ struct work_item {
     bool live;  /* in the tables */
     bool busy;  /* changed by a transaction under way */
     bool taken; /* a poll is about to get it */
-    struct deadline deadline;
+    struct alarm deadline;
     struct sha256 tokens[SUPERSEDED_MAX]; /* as they stand in the table */
     size_t token_count;
     struct work_queue *queue;

@@ -20,24 +20,24 @@ int64_t engine_now(const struct engine *g)
     return clock_now(&g->parts.clock);
 }
 
-void engine_deadline(struct engine *g, struct deadline *deadline, int64_t at)
+void engine_alarm(struct engine *g, struct alarm *deadline, int64_t at)
 {
-    deadlines_set(&g->deadlines, deadline, at);
-    int64_t next = deadlines_next(&g->deadlines);
-    if (next == g->alarm)
+    alarms_set(&g->alarms, deadline, at);
+    int64_t next = alarms_next(&g->alarms);
+    if (next == g->woken_at)
         return;
-    g->alarm = next;
+    g->woken_at = next;
     g->parts.wake_at(g->parts.ctx, next);
 }
 
 void engine_wake(struct engine *g)
 {
-    g->alarm = INT64_MAX;
-    deadlines_fire(&g->deadlines, engine_now(g));
-    int64_t next = deadlines_next(&g->deadlines);
-    if (next == INT64_MAX || next == g->alarm)
+    g->woken_at = INT64_MAX;
+    alarms_fire(&g->alarms, engine_now(g));
+    int64_t next = alarms_next(&g->alarms);
+    if (next == INT64_MAX || next == g->woken_at)
         return;
-    g->alarm = next;
+    g->woken_at = next;
     g->parts.wake_at(g->parts.ctx, next);
 }
 
@@ -147,7 +147,7 @@ int engine_new(const struct engine_parts *parts, const struct engine_settings *s
     struct engine *g = mem_get(sizeof *g);
     g->parts = *parts;
     g->settings = *settings;
-    g->alarm = INT64_MAX;
+    g->woken_at = INT64_MAX;
     if (recover_all(g, e) < 0) {
         engine_free(g);
         return -1;
@@ -166,7 +166,7 @@ void engine_free(struct engine *g)
     table_release(&g->actors);
     hubs_free(g);
     work_queue_free(g);
-    deadlines_release(&g->deadlines);
+    alarms_release(&g->alarms);
     free(g);
 }
 

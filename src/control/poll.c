@@ -16,7 +16,7 @@ struct poll {
     bool cancelled; /* while an item is on its way to it */
     struct asker asker;
     int64_t reclaim, until;
-    struct deadline deadline;
+    struct alarm deadline;
     engine_answer *answer;
     void *ctx;
 };
@@ -80,7 +80,7 @@ void workers_free(struct work_queue *q)
 static void wait_leave(struct poll *p)
 {
     struct work_queue *q = p->queue;
-    deadlines_drop(&p->g->deadlines, &p->deadline);
+    alarms_drop(&p->g->alarms, &p->deadline);
     if (!p->waiting)
         return;
     if (p->before)
@@ -196,7 +196,7 @@ static void delivered(struct actor *a, struct job *j, bool durable)
         mem_wipe(j->json.p, j->json.n);
     } else {
         wait_enter(p);
-        engine_deadline(p->g, &p->deadline, p->until);
+        engine_alarm(p->g, &p->deadline, p->until);
         polls_offer(p->g, p->queue);
     }
 }
@@ -228,7 +228,7 @@ static bool poll_serve(struct poll *p)
     int64_t next = p->until;
     struct work_item *item = item_for(p, engine_now(g), &next);
     if (!item) {
-        engine_deadline(g, &p->deadline, next);
+        engine_alarm(g, &p->deadline, next);
         return false;
     }
     struct deliver_job *d = job_new(sizeof *d, deliver);
@@ -251,7 +251,7 @@ void polls_offer(struct engine *g, struct work_queue *q)
     }
 }
 
-static void poll_deadline(struct deadline *t, void *ctx)
+static void poll_deadline(struct alarm *t, void *ctx)
 {
     struct poll *p = ctx;
     const struct refusal none = { 0 };
@@ -272,13 +272,13 @@ struct poll *engine_work_poll(struct engine *g, const struct asker *asker,
     p->asker = *asker;
     p->reclaim = reclaim;
     p->until = g->stopping ? now : now + block;
-    p->deadline = (struct deadline){ .fire = poll_deadline, .ctx = p };
+    p->deadline = (struct alarm){ .fire = poll_deadline, .ctx = p };
     p->answer = answer;
     p->ctx = ctx;
     worker_see(p->queue, worker, now);
     wait_enter(p);
     if (g->stopping)
-        engine_deadline(g, &p->deadline, now);
+        engine_alarm(g, &p->deadline, now);
     else
         (void)poll_serve(p); /* else its deadline is set */
     return p;
@@ -299,7 +299,7 @@ void polls_stop(struct engine *g, struct work_queue *q)
     const int64_t now = engine_now(g);
     for (struct poll *p = q->poll_first; p; p = p->next) {
         p->until = now;
-        engine_deadline(g, &p->deadline, now);
+        engine_alarm(g, &p->deadline, now);
     }
 }
 

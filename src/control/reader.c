@@ -45,7 +45,7 @@ struct hub {
     struct preview preview;
     struct buf deleted; /* session.deleted as it is sent; empty: it lives */
     bool ending, over;  /* the session has ended; and its time is up */
-    struct deadline end;
+    struct alarm end;
 };
 
 struct reader {
@@ -56,7 +56,7 @@ struct reader {
     void *ctx;
     int64_t seq;  /* taken up to here */
     bool drained; /* nothing was left when it last asked */
-    struct deadline kick;
+    struct alarm kick;
     /* Of the message that grows. */
     unsigned preview; /* number of the request that it follows, or has to pass over */
     bool pass_over, thinking_started, message_started;
@@ -123,7 +123,7 @@ static void hub_notify(struct hub *h)
     }
 }
 
-static void hub_over(struct deadline *t, void *ctx)
+static void hub_over(struct alarm *t, void *ctx)
 {
     struct hub *h = ctx;
     h->over = true;
@@ -132,7 +132,7 @@ static void hub_over(struct deadline *t, void *ctx)
 
 static void hub_free(struct hub *h)
 {
-    deadlines_drop(&h->g->deadlines, &h->end);
+    alarms_drop(&h->g->alarms, &h->end);
     table_drop(&h->g->hubs, id_str(&h->session));
     tail_trim(h, 0);
     buf_release(&h->preview.text);
@@ -146,7 +146,7 @@ static void hub_end(struct hub *h)
     if (h->ending)
         return;
     h->ending = true;
-    engine_deadline(h->g, &h->end, engine_now(h->g) + OPEN_AFTER_END);
+    engine_alarm(h->g, &h->end, engine_now(h->g) + OPEN_AFTER_END);
 }
 
 static void preview_clear(struct preview *p)
@@ -368,7 +368,7 @@ enum reader_state reader_next(struct reader *r, struct buf *out, size_t room)
     return READER_EMPTY;
 }
 
-static void kick(struct deadline *t, void *ctx)
+static void kick(struct alarm *t, void *ctx)
 {
     reader_notify(ctx);
 }
@@ -394,7 +394,7 @@ static struct hub *hub_of(struct engine *g, const struct id *session, struct err
     h->g = g;
     h->session = *session;
     h->published = last;
-    h->end = (struct deadline){ .fire = hub_over, .ctx = h };
+    h->end = (struct alarm){ .fire = hub_over, .ctx = h };
     table_put(&g->hubs, id_str(&h->session), h);
     return h;
 }
@@ -449,7 +449,7 @@ struct reader *reader_open(struct engine *g, const struct id *session,
     r->preview = h->preview.number;
     r->pass_over = true;
     r->drained = true;
-    r->kick = (struct deadline){ .fire = kick, .ctx = r };
+    r->kick = (struct alarm){ .fire = kick, .ctx = r };
     r->next = h->readers;
     if (r->next)
         r->next->before = r;
@@ -458,7 +458,7 @@ struct reader *reader_open(struct engine *g, const struct id *session,
     if (ended)
         hub_end(h);
     if (r->seq < h->published || h->over || g->stopping)
-        engine_deadline(g, &r->kick, engine_now(g));
+        engine_alarm(g, &r->kick, engine_now(g));
     return r;
 }
 
@@ -467,7 +467,7 @@ void reader_close(struct reader *r)
     if (!r)
         return;
     struct hub *h = r->hub;
-    deadlines_drop(&h->g->deadlines, &r->kick);
+    alarms_drop(&h->g->alarms, &r->kick);
     h->g->counters.readers--;
     if (r->before)
         r->before->next = r->next;
@@ -487,7 +487,7 @@ void hubs_stop(struct engine *g)
     struct hub *h;
     for (size_t at = 0; (h = table_next(&g->hubs, &at)) != NULL;)
         for (struct reader *r = h->readers; r; r = r->next)
-            engine_deadline(g, &r->kick, engine_now(g));
+            engine_alarm(g, &r->kick, engine_now(g));
 }
 
 void hubs_free(struct engine *g)
@@ -498,7 +498,7 @@ void hubs_free(struct engine *g)
         while (h->readers) {
             struct reader *r = h->readers;
             h->readers = r->next;
-            deadlines_drop(&g->deadlines, &r->kick);
+            alarms_drop(&g->alarms, &r->kick);
             free(r);
         }
         hub_free(h);

@@ -115,7 +115,7 @@ static void clock_tell(struct batch *b, struct job *j)
         return;
     const int64_t deadline = work_deadline(&item->r.work, &rules);
     if (deadline > b->now) {
-        engine_deadline(b->g, &item->deadline, deadline); /* it moved, or the clock was set back */
+        engine_alarm(b->g, &item->deadline, deadline); /* it moved, or the clock was set back */
         return;
     }
     batch_touch(b, item);
@@ -123,7 +123,7 @@ static void clock_tell(struct batch *b, struct job *j)
     batch_report(b, item, &report, (struct str){ NULL, 0 });
 }
 
-static void deadline_reached(struct deadline *t, void *ctx)
+static void deadline_reached(struct alarm *t, void *ctx)
 {
     struct work_item *item = ctx;
     struct clock_job *c = job_new(sizeof *c, clock_tell);
@@ -136,7 +136,7 @@ static struct work_item *item_new(struct engine *g, const struct work_record *r)
     struct work_item *item = mem_get(sizeof *item);
     item->g = g;
     item->r = *r;
-    item->deadline = (struct deadline){ .fire = deadline_reached, .ctx = item };
+    item->deadline = (struct alarm){ .fire = deadline_reached, .ctx = item };
     item->queue = work_queue_of(g, &r->work.environment);
     return item;
 }
@@ -144,7 +144,7 @@ static struct work_item *item_new(struct engine *g, const struct work_record *r)
 static void item_free(struct work_item *item)
 {
     struct engine *g = item->g;
-    deadlines_drop(&g->deadlines, &item->deadline);
+    alarms_drop(&g->alarms, &item->deadline);
     list_leave(item);
     tokens_drop(item);
     if (item->live)
@@ -228,7 +228,7 @@ void work_item_settle(struct work_item *item)
     }
     live_put(item);
     tokens_put(item);
-    engine_deadline(g, &item->deadline, work_deadline(w, &rules));
+    engine_alarm(g, &item->deadline, work_deadline(w, &rules));
     if (w->state != WORK_QUEUED) {
         list_leave(item);
         return;
@@ -253,7 +253,7 @@ void work_item_refresh(struct work_item *item)
         item->r = read;
         work_item_settle(item);
         if (work_is_live(&read.work) && item->deadline.place && item->deadline.at < soon)
-            engine_deadline(g, &item->deadline, soon); /* the store may still refuse */
+            engine_alarm(g, &item->deadline, soon); /* the store may still refuse */
         return;
     }
     if (found < 0)
