@@ -1,52 +1,21 @@
 /* What the warden says a second time after the namespaces: objects without a path that others have made,
  * and internet addresses that lead out. The ward has the host's ipc and network namespaces. */
-#include "ward.h"
+#include "wardbox.h"
 
 #include "base/check.h"
 #include "sandbox/settings.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-/* In work that runs behind the warden: says what was not so, and ends the work with 1. */
-#define WANT(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: not so: %s (%s)\n", __LINE__, #condition, strerror(errno));  \
-            return 1;                                                                              \
-        }                                                                                          \
-    } while (0)
-#define WANT_ERRNO(call, os)                                                                       \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        WANT((call) == -1 && errno == (os));                                                       \
-    } while (0)
-
 union semun {
     int val;
 };
-
-static struct file_rule_path root = { "/dev/shm", "filesystem.allowWrite[0]" };
-static struct ward ward;
-
-static int set_up(void **state)
-{
-    ward_init(&ward, &root);
-    return 0;
-}
 
 struct objects {
     int shm, sem, msg;
@@ -209,12 +178,12 @@ static void forwarded_ports_lead_out(void **state)
 
 int main(void)
 {
+#define CLAIM(f) cmocka_unit_test_setup_teardown(f, box_set_up, box_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(objects_of_others_are_refused, set_up),
-        cmocka_unit_test_setup(own_objects_work, set_up),
-        cmocka_unit_test_setup(connections_lead_to_servers_inside_and_to_what_is_redirected,
-                               set_up),
-        cmocka_unit_test_setup(forwarded_ports_lead_out, set_up),
+        CLAIM(objects_of_others_are_refused),
+        CLAIM(own_objects_work),
+        CLAIM(connections_lead_to_servers_inside_and_to_what_is_redirected),
+        CLAIM(forwarded_ports_lead_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* What a command may read when every open is judged (x.filesystem.strictHide): no hidden name, no second
  * name of a hidden file, nothing of a process that the kernel would keep from it; and fifos meet. */
-#include "ward.h"
+#include "wardbox.h"
 
 #include "base/arena.h"
 #include "base/check.h"
@@ -8,76 +8,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-/* In work that runs behind the warden: says what was not so, and ends the work with 1. */
-#define WANT(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: not so: %s (%s)\n", __LINE__, #condition, strerror(errno));  \
-            return 1;                                                                              \
-        }                                                                                          \
-    } while (0)
-#define WANT_ERRNO(call, os)                                                                       \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        WANT((call) == -1 && errno == (os));                                                       \
-    } while (0)
-
-static char box[64];
-static struct file_rule_path root, hidden;
+static struct file_rule_path hidden;
 static char hidden_path[128];
-static struct ward ward;
-
-static void host(const char *script)
-{
-    struct ward bare = ward;
-    bare.bare = true;
-    bare.as_nobody = false;
-    assert_int_equal(ward_shell(&bare, box, script), 0);
-}
 
 static int set_up(void **state)
 {
-    snprintf(box, sizeof box, "/dev/shm/warden-XXXXXX");
-    CHECK(mkdtemp(box));
-    root = (struct file_rule_path){ box, "filesystem.allowWrite[0]" };
+    box_set_up(state);
     snprintf(hidden_path, sizeof hidden_path, "%s/.env", box);
     hidden = (struct file_rule_path){ hidden_path, "filesystem.denyRead[0]" };
-    ward_init(&ward, &root);
     ward.options.judge_reads = true;
     ward.rules.read_denies = &hidden;
     ward.rules.read_deny_count = 1;
     host("echo secret >.env; echo plain >plain; mkdir d; echo x >d/x; mkfifo f; ln -s .env link; "
          "ln -s . here");
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    host("rm -rf -- \"$PWD\"");
-    for (int i = 0; i < 2; i++)
-        if (ward.report[i] >= 0)
-            close(ward.report[i]);
-    return 0;
-}
-
-static void inside_work(int (*work)(void *ctx))
-{
-    assert_int_equal(ward_run(&ward, work, NULL), 0);
 }
 
 static int read_hidden(void *ctx)
@@ -106,12 +58,12 @@ static int read_hidden(void *ctx)
 
 static void a_hidden_name_is_read_on_no_way(void **state)
 {
-    inside_work(read_hidden);
+    inside_work(read_hidden, NULL);
     if (geteuid() != 0)
         return;
     ward.as_nobody = true;
     host("chmod 777 .; chmod 644 .env plain");
-    inside_work(read_hidden);
+    inside_work(read_hidden, NULL);
 }
 
 static int read_replaced(void *ctx)
@@ -170,7 +122,7 @@ static void a_second_name_of_a_hidden_file_is_hidden(void **state)
     ward.rules.hidden_inodes = &inode;
     ward.rules.hidden_inode_count = 1;
     ward_want_reports(&ward);
-    inside_work(read_second_name);
+    inside_work(read_second_name, NULL);
     struct warden_report report;
     assert_true(ward_next_report(&ward, &report));
     assert_string_equal(report.rule, "filesystem.denyRead[0]");
@@ -200,7 +152,7 @@ static void a_pattern_holds_for_what_the_host_makes_later(void **state)
     ward.rules.read_deny_pattern_rules = names;
     ward.rules.read_deny_pattern_count = 1;
     host("echo key >d/new.pem");
-    inside_work(read_pattern);
+    inside_work(read_pattern, NULL);
     arena_release(&arena);
 }
 
@@ -216,7 +168,7 @@ static void what_covers_a_hidden_place_is_left_to_its_mode(void **state)
     struct stat st;
     assert_int_equal(stat(box, &st), 0);
     ward.options.own_devices[1] = st.st_dev;
-    inside_work(read_own_device);
+    inside_work(read_own_device, NULL);
 }
 
 static int look_at_others(void *ctx)
@@ -253,10 +205,10 @@ static int look_at_others(void *ctx)
 
 static void of_other_processes_only_what_the_kernel_would_show(void **state)
 {
-    inside_work(look_at_others);
+    inside_work(look_at_others, NULL);
     if (geteuid() == 0) {
         ward.as_nobody = true;
-        inside_work(look_at_others);
+        inside_work(look_at_others, NULL);
     }
 }
 
@@ -286,7 +238,7 @@ static int meet(void *ctx)
 
 static void the_two_ends_of_a_fifo_find_each_other(void **state)
 {
-    inside_work(meet);
+    inside_work(meet, NULL);
 }
 
 static int reopen_pipe(void *ctx)
@@ -305,12 +257,12 @@ static int reopen_pipe(void *ctx)
 
 static void what_has_no_name_is_opened_again(void **state)
 {
-    inside_work(reopen_pipe);
+    inside_work(reopen_pipe, NULL);
 }
 
 int main(void)
 {
-#define CLAIM(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CLAIM(f) cmocka_unit_test_setup_teardown(f, set_up, box_tear_down)
     const struct CMUnitTest tests[] = {
         CLAIM(a_hidden_name_is_read_on_no_way),
         CLAIM(what_the_host_replaces_stays_hidden_under_its_old_handle_too),
