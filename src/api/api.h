@@ -26,6 +26,7 @@ struct api_parts {
 struct api_settings {
     bool has_models;             /* else /readyz says that there are none */
     bool strict_betas;           /* contract 1.3; else a missing beta header is fine */
+    bool update_while_running;   /* contract 3.8; as engine_settings has it */
     unsigned creates_per_minute; /* of a workspace; 0: any number (1.10) */
     unsigned reads_per_minute;
     uint64_t ping_ms; /* silence on a stream before a ping: 15 s (contract 1.8) */

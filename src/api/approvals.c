@@ -8,10 +8,23 @@
 
 enum { WAIT_MS_MAX = 30000, REQUEST_BYTES = 64 << 10 };
 
+/* What is asked (sandbox contract 8); its further members are carried. */
+static const char *const kinds[] = { "network", "file-read", "file-write", "unix-socket",
+                                     "request", "limit",     NULL };
+static const struct schema_row request_rows[] = {
+    { "kind", SCHEMA_WORD, SCHEMA_REQUIRED, .words = kinds },
+};
+static const struct schema_table request_table = { ROWS(request_rows) };
+
 void approvals_request(struct errand *x)
 {
+    AUTO_PROBLEMS problems = { 0 };
     struct record session;
     AUTO_BUF request = { 0 };
+    if (!schema_check(x->body, &request_table, &problems)) {
+        errand_fail_problems(x, &problems, NULL);
+        return;
+    }
     if (errand_session(x, &session) < 0)
         return;
     json_write_value(&request, x->body);

@@ -1,8 +1,8 @@
 /* event_stream.c - a session's events as they happen (contract 1.8, 2.5, 3.7).
  *
- * The engine's reader is a cursor in the log, the server's stream a bounded queue; this moves whole
- * events from one to the other when there is room. What does not fit yet waits in `pending`, which is
- * there only while something waits.
+ * The engine's reader is a cursor in the log, the server's stream a bounded queue; this moves as much
+ * from one to the other as there is room for. What does not fit (a byte, or the rest of a delta) waits in
+ * `pending`.
  */
 #include "api/events.h"
 
@@ -13,16 +13,13 @@
 
 #include <stdlib.h>
 
-enum { ROOM = 32 << 10 };
-
 struct event_stream {
     struct api *api;
     struct stream *out;
     struct reader *in;
     struct timer *ping;
     struct buf pending;
-    size_t done; /* of pending */
-    bool over;   /* nothing comes behind pending */
+    bool over; /* nothing comes behind pending */
 };
 
 #define PING "event: ping\ndata: {}\n\n"
@@ -42,18 +39,21 @@ static void finish(struct event_stream *s)
     stream_free(s);
 }
 
-/* False while there is no room for all that waits. */
+/* False while there is no room for all that waits; only the rest is kept. */
 static bool put_pending(struct event_stream *s)
 {
+    struct buf rest = { 0 };
     if (!s->pending.n)
         return true;
-    s->done += stream_put(s->out, str_skip(buf_str(&s->pending), s->done));
+    size_t put = stream_put(s->out, buf_str(&s->pending));
     timer_start(s->ping, s->api->settings.ping_ms);
-    if (s->done < s->pending.n)
-        return false;
+    buf_add(&rest, str_skip(buf_str(&s->pending), put));
     buf_release(&s->pending);
-    s->done = 0;
-    return true;
+    if (rest.n)
+        s->pending = rest;
+    else
+        buf_release(&rest);
+    return !s->pending.n;
 }
 
 static void pump(void *ctx)
@@ -64,7 +64,8 @@ static void pump(void *ctx)
             finish(s);
             return;
         }
-        enum reader_state state = reader_next(s->in, &s->pending, ROOM);
+        /* One byte more than fits, so that the stream tells when there is room again. */
+        enum reader_state state = reader_next(s->in, &s->pending, stream_room(s->out) + 1);
         s->over = state == READER_OVER;
         if (!s->pending.n && !s->over)
             return;
@@ -80,7 +81,7 @@ static void on_gone(void *ctx)
 static void on_silence(void *ctx)
 {
     struct event_stream *s = ctx;
-    if (!s->pending.n)
+    if (!s->pending.n && !reader_in_event(s->in))
         stream_put(s->out, STR(PING));
     timer_start(s->ping, s->api->settings.ping_ms);
 }

@@ -284,6 +284,11 @@ static void patch_rest(struct errand *x, const struct json *stored, struct patch
     keep_if_new(&t->metadata, metadata);
 }
 
+static bool is_busy(const struct record *session)
+{
+    return str_eq(session->state, STR("running")) || str_eq(session->state, STR("rescheduling"));
+}
+
 static void update(struct errand *x, const struct record *session, const struct json *stored,
                    struct patch_texts *t, struct str shown)
 {
@@ -292,6 +297,13 @@ static void update(struct errand *x, const struct record *session, const struct 
     patch_agent(x, stored, t, &problems);
     if (problems.count) {
         errand_fail_problems(x, &problems, NULL);
+        return;
+    }
+    if (is_given(json_get(x->body, "agent")) && is_busy(session) &&
+        !x->api->settings.update_while_running) {
+        errand_fail(x, 400, NULL,
+                    "agent: tools of a session that runs are changed by PATCH "
+                    "/v1/sessions/{id}/tools, not here");
         return;
     }
     if (t->budget.n && !is_given(json_get(stored, "budget"))) {

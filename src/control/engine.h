@@ -167,10 +167,14 @@ struct reader *reader_open(struct engine *g, const struct id *session,
 
 enum reader_state { READER_MORE, READER_EMPTY, READER_OVER };
 
-/* Appends the next events as whole server-sent events to `out`, until it holds `room` bytes or more.
- * A reader is a cursor: what it has not taken is read from the log again, so a slow one costs
- * nothing. READER_OVER: what is in `out` is the last, close after it. */
+/* Appends what comes next, server-sent events, to `out`, until it holds `room` bytes: an event of the
+ * log is cut there and goes on with the next call. (Deltas are not cut: up to 17 KiB more.) A reader is a
+ * cursor: what it has not taken is read from the log again, so a slow one costs nothing. READER_OVER:
+ * what is in `out` is the last, close after it. */
 enum reader_state reader_next(struct reader *r, struct buf *out, size_t room);
+
+/* Whether what was taken ends within an event. */
+bool reader_in_event(const struct reader *r);
 void reader_close(struct reader *r); /* NULL is fine */
 
 /* --- work (contract 4) --- */

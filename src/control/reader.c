@@ -55,6 +55,7 @@ struct reader {
     const struct reader_events *events;
     void *ctx;
     int64_t seq;  /* taken up to here */
+    size_t given; /* and so many bytes of the event behind it */
     bool drained; /* nothing was left when it last asked */
     struct alarm kick;
     /* Of the message that grows. */
@@ -310,6 +311,17 @@ static enum entry_shows shows_to(const struct reader *r)
     return r->options.extensions ? ENTRY_EXTENSION : ENTRY_PUBLIC;
 }
 
+/* What fits of an event that was written before up to r->given. True: it is given whole. */
+static bool piece_write(struct reader *r, struct buf *out, size_t room, struct str frame)
+{
+    struct str rest = str_skip(frame, r->given);
+    const bool whole = rest.n <= room - out->n;
+    rest.n = whole ? rest.n : room - out->n;
+    buf_add(out, rest);
+    r->given = whole ? 0 : r->given + rest.n;
+    return whole;
+}
+
 /* From the events that are kept ready. False: they begin behind the reader. */
 static bool tail_write(struct reader *r, struct buf *out, size_t room)
 {
@@ -319,8 +331,8 @@ static bool tail_write(struct reader *r, struct buf *out, size_t room)
     for (; f && out->n < room; f = f->next) {
         if (f->seq <= r->seq)
             continue;
-        if (f->shows <= shows_to(r))
-            buf_add(out, f->text);
+        if (f->shows <= shows_to(r) && !piece_write(r, out, room, f->text))
+            break;
         r->seq = f->seq;
     }
     return true;
@@ -336,7 +348,10 @@ static int store_write(struct reader *r, struct buf *out, size_t room)
     log_walk_begin(&w, h->g->parts.store, &h->session, r->seq, shows_to(r));
     log_walk_little(&w);
     while (out->n < room && (entry = log_walk_next(&w, &e)) != NULL && entry->seq <= until) {
-        frame_write(out, entry->type, id_str(&entry->id), entry->body);
+        AUTO_BUF frame = { 0 };
+        frame_write(&frame, entry->type, id_str(&entry->id), entry->body);
+        if (!piece_write(r, out, room, buf_str(&frame)))
+            break;
         r->seq = entry->seq;
     }
     if (!w.failed && out->n < room && r->seq < until)
@@ -351,7 +366,8 @@ enum reader_state reader_next(struct reader *r, struct buf *out, size_t room)
 {
     struct hub *h = r->hub;
     if (h->deleted.n) {
-        buf_add(out, buf_str(&h->deleted));
+        if (!r->given) /* else it stands in an event whose rest is gone */
+            buf_add(out, buf_str(&h->deleted));
         return READER_OVER;
     }
     while (r->seq < h->published && out->n < room)
@@ -366,6 +382,11 @@ enum reader_state reader_next(struct reader *r, struct buf *out, size_t room)
         return READER_OVER;
     r->drained = true;
     return READER_EMPTY;
+}
+
+bool reader_in_event(const struct reader *r)
+{
+    return r->given > 0;
 }
 
 static void kick(struct alarm *t, void *ctx)

@@ -114,7 +114,7 @@ static void take_listen(struct serve_config *c, const struct json *v)
     struct str text = { 0 };
     if (json_to_str(v, &text))
         c->listen[c->listen_count++] = text.p;
-    for (size_t i = 0; json_kind_of(v) == JSON_IS_ARRAY && i < json_count(v); i++)
+    for (size_t i = 0; i < json_count(v); i++)
         if (json_to_str(json_at(v, i), &text))
             c->listen[c->listen_count++] = text.p;
 }
@@ -164,6 +164,7 @@ static void take(struct serve_config *c, const struct json *tree)
     c->log = word_is(tree, "log", "json") ? LOG_AS_JSON : LOG_AS_TEXT;
     c->api.strict_betas = word_is(tree, "beta_headers", "strict");
     c->engine.update_while_running = word_is(tree, "session_updates", "while_running");
+    c->api.update_while_running = c->engine.update_while_running;
     json_to_bool(json_get(tools, "fetch"), &c->web.fetch);
     json_to_bool(json_get(tools, "allow_private_addresses"), &c->web.allow_private);
     c->web.search_url = text_of(provider, "url", NULL);
