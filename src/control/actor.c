@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/event_json.h"
 #include "control/log_walk.h"
+#include "control/result_text.h"
 
 #include <stdlib.h>
 
@@ -157,7 +158,8 @@ static void rest(struct actor *a)
 {
     struct engine *g = a->g;
     a->resting = true;
-    a->resting_bytes = a->history ? history_size(a->history) : 0;
+    a->resting_bytes = (a->history ? history_size(a->history) : 0) + a->s->queue_bytes +
+                       a->s->call_room * sizeof(struct call);
     a->resting_before = g->resting_last;
     if (g->resting_last)
         g->resting_last->resting_next = a;
@@ -166,7 +168,7 @@ static void rest(struct actor *a)
     g->resting_last = a;
     g->resting++;
     g->resting_bytes += a->resting_bytes;
-    while (g->resting > LANES_RESTING_MAX || g->resting_bytes > HISTORY_RESTING_MAX)
+    while (g->resting > LANES_RESTING_MAX || g->resting_bytes > RESTING_BYTES_MAX)
         actor_forget(g->resting_first);
 }
 
@@ -348,14 +350,12 @@ static int64_t history_start(const struct actor *a, struct err *e)
     return list.count ? list.items[0].seq - 1 : 0;
 }
 
-int actor_history(struct actor *a, struct err *e)
+struct history *actor_history_read(const struct actor *a, size_t result_characters, struct err *e)
 {
-    if (a->history)
-        return 0;
     int64_t after = history_start(a, e);
     if (after < 0)
-        return -1;
-    struct history *h = history_new();
+        return NULL;
+    struct history *h = history_new(result_characters);
     struct log_walk w;
     const struct entry *entry;
     struct arena arena;
@@ -369,10 +369,15 @@ int actor_history(struct actor *a, struct err *e)
         arena_release(&arena);
     }
     log_walk_end(&w);
-    if (w.failed) {
-        history_free(h);
-        return -1;
-    }
-    a->history = h;
-    return 0;
+    if (!w.failed)
+        return h;
+    history_free(h);
+    return NULL;
+}
+
+int actor_history(struct actor *a, struct err *e)
+{
+    if (!a->history)
+        a->history = actor_history_read(a, RESULT_CHARACTERS_MAX, e);
+    return a->history ? 0 : -1;
 }

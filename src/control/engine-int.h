@@ -19,9 +19,9 @@
 #include "control/work_record.h"
 
 enum {
-    LANES_A_ROUND = 64,      /* decided before the loop gets its turn again */
-    LANES_RESTING_MAX = 256, /* loaded sessions in which nothing happens */
-    HISTORY_RESTING_MAX = 64 << 20,
+    LANES_A_ROUND = 64,            /* decided before the loop gets its turn again */
+    LANES_RESTING_MAX = 1024,      /* loaded sessions in which nothing happens */
+    RESTING_BYTES_MAX = 128 << 20, /* of their histories and calls */
 };
 #define RETRY_AFTER_FAILURE INT64_C(1000000) /* microseconds */
 
@@ -155,6 +155,9 @@ int actor_catalogue(struct actor *a, struct err *e);
 
 /* Builds the history if there is none. -1 with *e. */
 int actor_history(struct actor *a, struct err *e);
+
+/* One that is the caller's own. NULL with *e. */
+struct history *actor_history_read(const struct actor *a, size_t result_characters, struct err *e);
 
 void actor_free(struct actor *a);
 

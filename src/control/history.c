@@ -21,11 +21,14 @@ struct history {
     struct buf system;   /* blocks of system messages that came between results */
     struct asked *asked;
     size_t asked_count, asked_room;
+    size_t result_characters;
 };
 
-struct history *history_new(void)
+struct history *history_new(size_t result_characters)
 {
-    return mem_get(sizeof(struct history));
+    struct history *h = mem_get(sizeof *h);
+    h->result_characters = result_characters;
+    return h;
 }
 
 static void asked_clear(struct history *h)
@@ -177,7 +180,7 @@ static void add_result(struct history *h, const struct event *e)
         json_member_text(&a->block, "type", "tool_result");
         json_member_str(&a->block, "tool_use_id", buf_str(&a->model_id));
         json_write_key(&a->block, STR("content"));
-        result_text_write(&a->block, e->content, e->text);
+        result_text_write(&a->block, e->content, e->text, h->result_characters);
         if (e->is_error)
             json_member_bool(&a->block, "is_error", true);
         json_write_object_end(&a->block);

@@ -10,7 +10,9 @@
 
 struct history;
 
-struct history *history_new(void);
+/* Of each result `result_characters` at most are told: RESULT_CHARACTERS_MAX (result_text.h), or less
+ * for a conversation that has to be made to fit. */
+struct history *history_new(size_t result_characters);
 void history_free(struct history *h); /* NULL is fine */
 
 /* The next event, read whole. Those that no model sees do nothing. */

@@ -252,6 +252,27 @@ static void on_done(void *ctx, const struct model_outcome *outcome)
 
 static const struct model_events turn_events = { on_thinking, on_text, on_block, on_done };
 
+/* A conversation that is far too long for its model cannot be summed up as it is either: then the
+ * results in it are told shortly. That costs the provider's cache, so it is done only if it must. */
+static void messages_write(const struct model_turn *t, struct buf *out)
+{
+    enum { BYTES_A_TOKEN = 3, SHORT_RESULT = 2000 };
+    struct actor *a = t->a;
+    struct err e = { 0 };
+    const uint64_t window = actor_rules(a).context_window;
+    history_write(a->history, t->compacts ? str_of(compaction_question) : STR(""), out);
+    if (!t->compacts || window == 0 || out->n / BYTES_A_TOKEN < window)
+        return;
+    struct history *shorter = actor_history_read(a, SHORT_RESULT, &e);
+    if (!shorter) {
+        log_error("session %s: read the history: %s", a->name.text, e.text);
+        return; /* asked as it is; the model may refuse, which is seen to */
+    }
+    buf_empty(out);
+    history_write(shorter, str_of(compaction_question), out);
+    history_free(shorter);
+}
+
 void model_turn_start(struct actor *a, const struct effect *effect)
 {
     struct engine *g = a->g;
@@ -273,7 +294,7 @@ void model_turn_start(struct actor *a, const struct effect *effect)
                  false);
         return;
     }
-    history_write(a->history, effect->compacts ? str_of(compaction_question) : STR(""), &messages);
+    messages_write(t, &messages);
     const struct model_request request = {
         .model = a->catalogue->model,
         .system = buf_str(&a->catalogue->system),

@@ -58,7 +58,7 @@ static size_t count_characters(const struct json *blocks)
 }
 
 /* Every text block gets its share of the room; models refuse empty ones, so they are left out. */
-static void blocks_write(struct buf *out, const struct json *blocks)
+static void blocks_write(struct buf *out, const struct json *blocks, size_t most)
 {
     const size_t characters = count_characters(blocks);
     json_write_array(out);
@@ -69,10 +69,7 @@ static void blocks_write(struct buf *out, const struct json *blocks)
             json_write_value(out, json_at(blocks, i));
         } else if (text.n) {
             size_t own = schema_characters(text);
-            cut_block_write(out, text,
-                            characters <= RESULT_CHARACTERS_MAX
-                                ? own
-                                : (size_t)((uint64_t)own * RESULT_CHARACTERS_MAX / characters));
+            cut_block_write(out, text, characters <= most ? own : own * most / characters);
         }
     }
     if (out->n == open)
@@ -80,7 +77,7 @@ static void blocks_write(struct buf *out, const struct json *blocks)
     json_write_array_end(out);
 }
 
-void result_text_write(struct buf *out, struct str content, struct str text)
+void result_text_write(struct buf *out, struct str content, struct str text, size_t most)
 {
     AUTO_JSON blocks = NULL;
     struct err e;
@@ -88,11 +85,10 @@ void result_text_write(struct buf *out, struct str content, struct str text)
         json_write_array(out);
         text_block_write(out, text.n ? text : STR("(no output)"));
         json_write_array_end(out);
-    } else if (content.n <= RESULT_CHARACTERS_MAX && !str_has(content, STR("\"\"")) &&
-               str_has(content, STR("{"))) {
+    } else if (content.n <= most && !str_has(content, STR("\"\"")) && str_has(content, STR("{"))) {
         json_write_raw(out, content); /* nothing in it can be empty or too long */
     } else if (json_parse(content, &blocks, &e) == 0) {
-        blocks_write(out, blocks);
+        blocks_write(out, blocks, most);
     } else {
         /* It was read strictly when it came, so this is damage; the model gets no broken JSON. */
         json_write_array(out);

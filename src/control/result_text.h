@@ -9,6 +9,6 @@
 
 enum { RESULT_CHARACTERS_MAX = 100000 };
 
-/* Appends the blocks of a result as a JSON array. `content` is an array of blocks or empty; then
- * `text` is the one block, and nothing at all becomes "(no output)". */
-void result_text_write(struct buf *out, struct str content, struct str text);
+/* Appends the blocks of a result as a JSON array, `most` characters of text. `content` is an array of
+ * blocks or empty; then `text` is the one block, and nothing at all becomes "(no output)". */
+void result_text_write(struct buf *out, struct str content, struct str text, size_t most);

@@ -2,6 +2,7 @@
 #include "control/engine-int.h"
 #include "control/event_json.h"
 #include "control/log_walk.h"
+#include "control/result_text.h"
 #include "proto/json_slice.h"
 #include "proto/json_write.h"
 
@@ -39,7 +40,7 @@ static int session_begin(struct actor *a, const struct session_draft *d, struct 
     if (actor_catalogue(a, e) < 0)
         return -1;
     a->s = session_new();
-    a->history = history_new();
+    a->history = history_new(RESULT_CHARACTERS_MAX);
     a->g->counters.sessions_loaded++;
     return 0;
 }

@@ -363,6 +363,34 @@ static void a_conversation_that_is_too_long_is_summarised(void **state)
     assert_string_equal(buf_text(&world_call(w)->messages), buf_text(&before));
 }
 
+static void long_results_are_told_shortly_when_a_summary_would_not_fit(void **state)
+{
+    struct world *w = *state;
+    struct answer answer = { 0 };
+    AUTO_BUF content = { 0 };
+    const struct asker key = world_api_key(w);
+    w->model.context_window = 10000;
+    struct id session = world_session(w, "[" CUSTOM "]");
+    world_say(w, &session, "one");
+    call_block_tool(world_call(w), 0, "t1", "weather", "{}");
+    call_done(world_call(w), MODEL_STOP_TOOLS);
+    buf_add(&content, STR("[{\"type\":\"text\",\"text\":\""));
+    for (size_t i = 0; i < 90000; i++)
+        buf_add_byte(&content, 'x');
+    buf_add(&content, STR("\"}]"));
+    const struct event result = { .type = EVENT_USER_CUSTOM_TOOL_RESULT,
+                                  .about = world_last_id(w, &session, "agent.custom_tool_use"),
+                                  .content = buf_str(&content) };
+    world_send(w, &session, &key, &result, &answer);
+    assert_true(world_call(w)->messages.n > 90000);
+    call_failed(world_call(w), MODEL_CONTEXT_TOO_LONG, 0);
+    world_pass(w, 60000000);
+    assert_true(world_call(w)->no_tools);
+    assert_true(world_call(w)->messages.n < 4000);
+    assert_true(str_has(buf_str(&world_call(w)->messages), STR("88000 characters left out")));
+    answer_clear(&answer);
+}
+
 /* --- tools of the server --- */
 
 struct web {
@@ -588,6 +616,60 @@ static void what_could_not_be_written_has_not_happened(void **state)
     answer_clear(&answer);
 }
 
+static void ignore_commit(void *ctx, const struct err *e)
+{
+    assert_int_equal(e->kind, E_NONE);
+}
+
+/* Somebody else writes to the log: another process, or damage. */
+static void write_behind(struct world *w, const struct id *session, struct str body)
+{
+    struct err e;
+    struct entry entry = { .seq = w->store->ops->last_seq(w->store, session, &e) + 1,
+                           .id = { "sevt_foreign" },
+                           .type = STR("agent.thinking"),
+                           .at = w->now + 1000,
+                           .body = body };
+    struct tx *tx = tx_new();
+    tx_append(tx, session, &entry, 1);
+    w->store->ops->submit(w->store, tx, ignore_commit, NULL);
+    world_settle(w);
+}
+
+static void who_decided_on_old_knowledge_decides_again(void **state)
+{
+    struct world *w = *state;
+    struct answer answer = { 0 };
+    const struct asker key = world_api_key(w);
+    const struct event event = { .type = EVENT_USER_MESSAGE, .content = STR(TEXT("x")) };
+    struct id session = world_session(w, "[]");
+    write_behind(w, &session,
+                 STR("{\"id\":\"sevt_foreign\",\"type\":\"agent.thinking\","
+                     "\"processed_at\":\"2023-11-14T22:13:20.000000Z\"}"));
+    world_send(w, &session, &key, &event, &answer);
+    assert_int_equal(answer.status, 529);
+    world_send(w, &session, &key, &event, &answer);
+    assert_int_equal(answer.status, 0);
+    (void)world_call(w);
+    answer_clear(&answer);
+}
+
+static void a_damaged_log_hurts_its_session_only(void **state)
+{
+    struct world *w = *state;
+    struct answer answer = { 0 };
+    const struct asker key = world_api_key(w);
+    const struct event event = { .type = EVENT_USER_MESSAGE, .content = STR(TEXT("x")) };
+    struct id session = world_session(w, "[]"), other = world_session(w, "[]");
+    write_behind(w, &session, STR("{\"id\":"));
+    world_restart(w);
+    world_send(w, &session, &key, &event, &answer);
+    assert_int_equal(answer.status, 500);
+    say_and_answer(w, &other, "a", "b");
+    assert_log(w, &other, TURN);
+    answer_clear(&answer);
+}
+
 static void a_turn_goes_on_when_the_disk_is_mended(void **state)
 {
     struct world *w = *state;
@@ -649,10 +731,10 @@ static void idle_sessions_are_forgotten_and_come_back(void **state)
     struct engine_counters counters;
     struct id first = world_session(w, "[]");
     say_and_answer(w, &first, "a", "b");
-    for (size_t i = 0; i < 400; i++)
+    for (size_t i = 0; i < 1100; i++)
         (void)world_session(w, "[]");
     engine_count(w->engine, &counters);
-    assert_true(counters.sessions_loaded <= 256);
+    assert_true(counters.sessions_loaded <= 1024);
     world_say(w, &first, "c");
     assert_true(str_has(buf_str(&world_call(w)->messages), STR(TEXT("b"))));
 }
@@ -674,6 +756,7 @@ int main(void)
         ROW(an_interrupt_keeps_what_is_complete),
         ROW(a_failing_model_is_asked_again_later),
         ROW(a_conversation_that_is_too_long_is_summarised),
+        ROW(long_results_are_told_shortly_when_a_summary_would_not_fit),
         ROW(the_server_runs_its_own_tools),
         ROW(sessions_of_others_do_not_exist),
         ROW(one_bad_event_refuses_all),
@@ -681,6 +764,8 @@ int main(void)
         ROW(a_budget_stops_the_turn_and_more_lets_it_go_on),
         ROW(archived_is_terminated_and_deleted_is_gone),
         ROW(what_could_not_be_written_has_not_happened),
+        ROW(who_decided_on_old_knowledge_decides_again),
+        ROW(a_damaged_log_hurts_its_session_only),
         ROW(a_turn_goes_on_when_the_disk_is_mended),
         ROW(facts_that_come_together_are_one_transaction),
         ROW(a_stop_parks_what_runs),

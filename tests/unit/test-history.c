@@ -65,9 +65,8 @@ static const struct {
     { "results stand in the order of the calls, before what comes next",
       "[{\"role\":\"user\",\"content\":" BLOCKS("a") "},{\"role\":\"assistant\",\"content\":[" TEXT(
           "b") "," USE("t1", "bash") "," USE("t2", "bash") "]},{\"role\":\"user\",\"content\":"
-                                                           "[" RESULT("t1",
-                                                                      "one") "," RESULT("t2",
-                                                                                        "two") "," TEXT("c") "]}]",
+                                                           "[" RESULT("t1", "one") "," RESULT(
+                                                               "t2", "two") "," TEXT("c") "]}]",
       { USER("a"), START, AGENT("b"), CALL("sevt_1", "t1"), CALL("sevt_2", "t2"), END,
         RESULT_OF("sevt_2", "two"), RESULT_OF("sevt_1", "one"), USER("c"), START } },
     { "a second result of the same call is not told",
@@ -85,7 +84,9 @@ static const struct {
                                                                                         "\"system\""
                                                                                         ",\"content"
                                                                                         "\""
-                                                                                        ":" BLOCKS("s") "}]",
+                                                                                        ":" BLOCKS(
+                                                                                            "s") "}"
+                                                                                                 "]",
       { START,
         CALL("sevt_1", "t1"),
         CALL("sevt_2", "t2"),
@@ -145,7 +146,7 @@ static void the_log_becomes_a_conversation(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         AUTO_BUF got = { 0 };
-        struct history *h = history_new();
+        struct history *h = history_new(RESULT_CHARACTERS_MAX);
         for (size_t k = 0; k < COUNT(cases[i].events); k++)
             if (cases[i].events[k].type != EVENT_NONE)
                 history_add(h, &cases[i].events[k]);
@@ -162,7 +163,7 @@ static void a_question_at_the_end_is_not_kept(void **state)
     AUTO_BUF before = { 0 };
     AUTO_BUF asked = { 0 };
     AUTO_BUF after = { 0 };
-    struct history *h = history_new();
+    struct history *h = history_new(RESULT_CHARACTERS_MAX);
     (void)state;
     history_write(h, STR("sum up"), &asked);
     assert_string_equal(buf_text(&asked), "[{\"role\":\"user\",\"content\":" BLOCKS("sum up") "}]");
@@ -203,7 +204,8 @@ static void results_are_told_as_they_are(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         AUTO_BUF got = { 0 };
-        result_text_write(&got, str_of(rows[i].content), str_of(rows[i].text));
+        result_text_write(&got, str_of(rows[i].content), str_of(rows[i].text),
+                          RESULT_CHARACTERS_MAX);
         assert_string_equal(buf_text(&got), rows[i].want);
     }
 }
@@ -221,7 +223,7 @@ static void the_middle_of_a_long_result_is_cut(void **state)
     for (size_t i = 0; i < LONG; i++)
         buf_add(&content, STR("\xc3\xa4"));
     buf_add(&content, STR("END\"},{\"type\":\"image\",\"source\":{}}]"));
-    result_text_write(&got, buf_str(&content), STR(""));
+    result_text_write(&got, buf_str(&content), STR(""), RESULT_CHARACTERS_MAX);
     assert_int_equal(json_parse(buf_str(&got), &blocks, &e), 0);
     assert_int_equal(json_count(blocks), 2);
     assert_true(json_to_str(json_get(json_at(blocks, 0), "text"), &text));
