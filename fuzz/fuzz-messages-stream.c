@@ -7,7 +7,8 @@
 static void read_all(struct str stream, bool split, struct told *told)
 {
     struct messages_stream s = { 0 };
-    reply_init(&s.reply, &messages_reader, &told_events, told, STR("k"));
+    reply_init(&s.reply, &messages_reader, &told_events, told,
+               (struct hidden){ (const struct str[]){ STR("key") }, 1 });
     for (size_t i = 0; split && i < stream.n; i++)
         reply_feed(&s.reply, (struct str){ stream.p + i, 1 });
     if (!split)

@@ -132,7 +132,17 @@ static void write_line(struct buf *out, struct str text)
         buf_add(out, STR("..."));
 }
 
-void complaint_write(struct buf *out, const struct complaint *c, struct str secret)
+/* The longest secret that the text begins with. */
+static size_t hidden_length(struct str text, struct hidden secrets)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < secrets.count; i++)
+        if (secrets.texts[i].n > longest && str_starts(text, secrets.texts[i]))
+            longest = secrets.texts[i].n;
+    return longest;
+}
+
+void complaint_write(struct buf *out, const struct complaint *c, struct hidden secrets)
 {
     if (c->status == 401 || c->status == 403 || str_eq(c->type, STR("authentication_error")) ||
         str_eq(c->type, STR("permission_error"))) {
@@ -141,9 +151,9 @@ void complaint_write(struct buf *out, const struct complaint *c, struct str secr
     }
     AUTO_BUF clean = { 0 };
     for (struct str rest = c->message; rest.n;) {
-        bool here = secret.n && str_starts(rest, secret);
+        size_t here = hidden_length(rest, secrets);
         buf_add(&clean, here ? STR("[key]") : (struct str){ rest.p, 1 });
-        rest = str_skip(rest, here ? secret.n : 1);
+        rest = str_skip(rest, here ? here : 1);
     }
     write_line(out, buf_str(&clean));
 }

@@ -21,9 +21,15 @@ struct complaint complaint_read(int status, const struct json *body);
 
 enum model_failure complaint_meaning(const struct complaint *c);
 
-/* Appends what the provider said for people: at most 300 bytes of one line, the secret taken out, and
+/* Texts that no message may hold; borrowed. */
+struct hidden {
+    const struct str *texts;
+    size_t count;
+};
+
+/* Appends what the provider said for people: at most 300 bytes of one line, secrets taken out, and
  * nothing at all where the key itself is the matter. */
-void complaint_write(struct buf *out, const struct complaint *c, struct str secret);
+void complaint_write(struct buf *out, const struct complaint *c, struct hidden secrets);
 
 /* The time that retry-after (seconds) or retry-after-ms asks for, in microseconds; an hour at most, 0
  * when neither can be read. A date is not read: it would need the provider's clock. */

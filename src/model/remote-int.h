@@ -16,6 +16,8 @@ struct remote {
     uint64_t connect_ms, idle_ms;
     struct fetch_field *headers; /* owned, with their texts; values may be secrets */
     size_t header_count;
+    struct str *secrets; /* owned; borrows from the key and the headers: what no message may hold */
+    size_t secret_count;
 };
 
 /* Gives all memory of a call back; its fetch, if any, is cancelled. */

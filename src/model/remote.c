@@ -84,6 +84,18 @@ static void copy_headers(struct remote *r, const struct provider_config *config)
     }
 }
 
+/* The key, and what the configured fields say, which may open a gateway in front of the provider. */
+static void collect_secrets(struct remote *r)
+{
+    enum { TELLING = 8 }; /* bytes: a shorter value is a word like "blue" */
+    r->secrets = mem_array(r->header_count + 1, sizeof *r->secrets);
+    if (!secret_is_none(&r->key))
+        r->secrets[r->secret_count++] = secret_reveal(&r->key);
+    for (size_t i = 0; i < r->header_count; i++)
+        if (r->headers[i].value.n >= TELLING)
+            r->secrets[r->secret_count++] = r->headers[i].value;
+}
+
 int remote_new(struct loop *l, const struct provider_config *config, struct remote **out,
                struct err *e)
 {
@@ -100,6 +112,7 @@ int remote_new(struct loop *l, const struct provider_config *config, struct remo
         remote_free(r);
         return err_while(e, "provider '%s'", config->name);
     }
+    collect_secrets(r);
     *out = r;
     return 0;
 }
@@ -118,6 +131,7 @@ void remote_free(struct remote *r)
         free((char *)r->headers[i].value.p);
     }
     free(r->headers);
+    free(r->secrets);
     free(r->name);
     free(r->url);
     free(r);

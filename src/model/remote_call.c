@@ -144,7 +144,8 @@ static void complain(struct remote_call *c, int status)
     AUTO_BUF said = { 0 };
     bool read = json_parse(buf_str(&c->complaint), &body, &e) == 0;
     struct complaint complaint = complaint_read(status == 200 ? 0 : status, read ? body : NULL);
-    complaint_write(&said, &complaint, secret_reveal(&c->remote->key));
+    complaint_write(&said, &complaint,
+                    (struct hidden){ c->remote->secrets, c->remote->secret_count });
     bool silent = said.n == 0;
     if (status == 200 && silent)
         reply_fail(r, MODEL_REQUEST_FAILED, "the provider '%s' did not answer with an event stream",
@@ -279,7 +280,7 @@ struct model_call *remote_start(struct remote *r, const struct model_request *re
         r->calls->link = &c->next;
     r->calls = c;
     reply_init(&c->stream.reply, messages ? &messages_reader : &chat_reader, &c->events, ctx,
-               secret_reveal(&r->key));
+               (struct hidden){ r->secrets, r->secret_count });
     if (make_body(c, request, upstream, &body, &e) == 0) {
         send_request(c, request, buf_str(&body));
     } else {

@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 void reply_init(struct reply *r, const struct reply_reader *reader,
-                const struct model_events *events, void *ctx, struct str secret)
+                const struct model_events *events, void *ctx, struct hidden secrets)
 {
-    *r = (struct reply){ .reader = reader, .events = events, .ctx = ctx, .secret = secret };
+    *r = (struct reply){ .reader = reader, .events = events, .ctx = ctx, .secrets = secrets };
     sse_init(&r->sse, REPLY_EVENT_MAX);
 }
 
@@ -70,7 +70,7 @@ void reply_complain(struct reply *r, const struct json *body)
 {
     struct complaint c = complaint_read(0, body);
     AUTO_BUF said = { 0 };
-    complaint_write(&said, &c, r->secret);
+    complaint_write(&said, &c, r->secrets);
     reply_fail(r, complaint_meaning(&c), "the provider broke its answer off: %s",
                said.n ? buf_text(&said) : "an error without words");
 }

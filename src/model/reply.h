@@ -33,7 +33,7 @@ struct reply {
     const struct reply_reader *reader;
     const struct model_events *events; /* borrowed */
     void *ctx;
-    struct str secret; /* borrowed; never in a message */
+    struct hidden secrets; /* never in a message */
     struct sse sse;
     bool over;        /* complete or failed: what still comes is not looked at */
     bool cancelled;   /* nothing may be told any more */
@@ -48,7 +48,7 @@ struct reply {
 
 /* All memory of the answer is zeroed or this has been called. */
 void reply_init(struct reply *r, const struct reply_reader *reader,
-                const struct model_events *events, void *ctx, struct str secret);
+                const struct model_events *events, void *ctx, struct hidden secrets);
 void reply_release(struct reply *r);
 
 /* Takes bytes of the stream. Afterwards r->over may be true. */

@@ -26,7 +26,8 @@
 static void read_cut(struct str stream, size_t cut, struct answers *a)
 {
     struct chat_stream c = { .seed = 4 };
-    reply_init(&c.reply, &chat_reader, &answers_events, a, STR("sk-secret"));
+    reply_init(&c.reply, &chat_reader, &answers_events, a,
+               (struct hidden){ (const struct str[]){ STR("sk-secret") }, 1 });
     if (cut <= stream.n) {
         reply_feed(&c.reply, (struct str){ stream.p, cut });
         reply_feed(&c.reply, str_skip(stream, cut));

@@ -34,7 +34,8 @@
 static void read_cut(struct str stream, size_t cut, struct answers *a)
 {
     struct messages_stream m = { 0 };
-    reply_init(&m.reply, &messages_reader, &answers_events, a, STR("sk-secret"));
+    reply_init(&m.reply, &messages_reader, &answers_events, a,
+               (struct hidden){ (const struct str[]){ STR("sk-secret") }, 1 });
     if (cut <= stream.n) {
         reply_feed(&m.reply, (struct str){ stream.p, cut });
         reply_feed(&m.reply, str_skip(stream, cut));
@@ -109,8 +110,9 @@ static const struct {
       "failed refused: the provider broke its answer off: no\n" },
     { "event: error\ndata: {}\n\n",
       "failed failed: the provider broke its answer off: an error without words\n" },
-    { START "event: x\ndata: {\"type\":\n\n", "failed failed: the provider's stream holds no JSON: "
-                                              "line 1, column 8: unexpected token near end of file\n" },
+    { START "event: x\ndata: {\"type\":\n\n",
+      "failed failed: the provider's stream holds no JSON: "
+      "line 1, column 8: unexpected token near end of file\n" },
     { START "data: [1]\n\n",
       "failed failed: the provider's stream holds an event that is no object\n" },
     { START OPEN_CALL("0", "a", "b") JSON("0", "[1]") CLOSE("0") STOP("tool_use"),
@@ -197,7 +199,7 @@ static void usage_is_the_last_that_was_said(void **state)
 static void read_endless(const char *head, const char *part, struct answers *a)
 {
     struct messages_stream m = { 0 };
-    reply_init(&m.reply, &messages_reader, &answers_events, a, (struct str){ 0 });
+    reply_init(&m.reply, &messages_reader, &answers_events, a, (struct hidden){ 0 });
     reply_feed(&m.reply, str_of(head));
     for (size_t i = 0; i < 100000 && !m.reply.over; i++)
         reply_feed(&m.reply, str_of(part));

@@ -273,7 +273,7 @@ static void complaints_get_their_meaning(void **state)
         if (rows[i].body)
             assert_int_equal(json_parse(str_of(rows[i].body), &body, &e), 0);
         struct complaint c = complaint_read(rows[i].status, body);
-        complaint_write(&said, &c, STR("sk-secret"));
+        complaint_write(&said, &c, (struct hidden){ (const struct str[]){ STR("sk-secret") }, 1 });
         if (complaint_meaning(&c) != rows[i].meaning || strcmp(buf_text(&said), rows[i].said))
             fail_msg("row %zu: %d %s", i, complaint_meaning(&c), buf_text(&said));
     }
@@ -285,7 +285,7 @@ static void a_long_complaint_is_cut_between_characters(void **state)
     buf_add(&text, STR("x"));
     for (int i = 0; i < 200; i++)
         buf_add(&text, STR("\xc3\xa4"));
-    complaint_write(&said, &(struct complaint){ .message = buf_str(&text) }, (struct str){ 0 });
+    complaint_write(&said, &(struct complaint){ .message = buf_str(&text) }, (struct hidden){ 0 });
     assert_int_equal(said.n, 299 + 3);
     assert_true(str_is_utf8(buf_str(&said)));
 }

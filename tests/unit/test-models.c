@@ -157,7 +157,7 @@ static struct model_set *make_set(struct bench *b, uint64_t idle_ms, bool list)
     AUTO_MODELS_CONFIG c;
     models_config_init(&c);
     snprintf(url, sizeof url, "http://127.0.0.1:%u/v1", b->port);
-    struct provider_header team = { STR("x-team"), STR("blue") };
+    struct provider_header team = { STR("x-team"), STR("blue-team") };
     struct provider_config providers[2] = {
         { .name = "far",
           .dialect = DIALECT_MESSAGES,
@@ -251,7 +251,7 @@ static void both_wires_reach_their_provider(void **state)
     assert_string_equal(
         buf_text(&b.seen),
         "POST /v1/messages x-api-key=sk-far anthropic-version=2023-06-01 "
-        "anthropic-beta=fast-mode-2026-02-01 x-team=blue\n"
+        "anthropic-beta=fast-mode-2026-02-01 x-team=blue-team\n"
         "{\"model\":\"up-big\",\"max_tokens\":50,\"stream\":true,\"speed\":\"fast\",\"system\":[{"
         "\"type\":\"text\",\"text\":\"wise\",\"cache_control\":{\"type\":\"ephemeral\"}}],"
         "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\","
@@ -307,8 +307,8 @@ static void bad_days_of_a_provider_have_names(void **state)
         { { 401, NULL, NULL, "{\"error\":{\"message\":\"no such key: sk-far\"}}" },
           "failed refused: the provider 'far' answered 401: it does not accept our key\n",
           0 },
-        { { 400, NULL, NULL, "{\"error\":{\"message\":\"strange key sk-far\"}}" },
-          "failed refused: the provider 'far' answered 400: strange key [key]\n",
+        { { 400, NULL, NULL, "{\"error\":{\"message\":\"strange key sk-far, blue-team\"}}" },
+          "failed refused: the provider 'far' answered 400: strange key [key], [key]\n",
           0 },
         { { 413, NULL, NULL, "" }, "failed too long: the provider 'far' answered 413\n", 0 },
         { { 200, "application/json", NULL, "{\"content\":[]}" },
