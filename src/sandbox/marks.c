@@ -131,7 +131,7 @@ static void mark_mandatory(struct marks *m, struct plan *p, const char *director
         if (stalled_lstat(&p->stalled, buf_text(&path), &st) < 0)
             continue;
         if (S_ISLNK(st.st_mode)) { /* the link and what it leads to (T38) */
-            struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
+            const struct entry_context c = plan_entries(p, NULL);
             struct err e;
             if (places_add(&p->deny_write, &c, buf_text(&path), "mandatory", ENTRY_DENY_WRITE, &e) <
                 0)
@@ -218,13 +218,7 @@ static void mark_lists(struct marks *m, struct plan *p, const struct plan_reques
 static int mark_no_exec(struct marks *m, struct plan *p, const struct plan_request *r,
                         struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena,
-                               .cwd = p->cwd,
-                               .homes = p->homes,
-                               .home_count = p->home_count,
-                               .stalled = &p->stalled,
-                               .warn = r->warn,
-                               .warn_ctx = r->warn_ctx };
+    const struct entry_context c = plan_entries(p, r);
     struct places found = { 0 };
     int result = entries_resolve(&c, &p->settings->no_exec, ENTRY_DENY_READ, &found, NULL, e);
     for (size_t i = 0; result == 0 && i < found.count; i++)
@@ -236,13 +230,7 @@ static int mark_no_exec(struct marks *m, struct plan *p, const struct plan_reque
 /* Only these may be executed (Landlock); absent ones are said by entries_resolve. */
 static int resolve_exec_only(struct plan *p, const struct plan_request *r, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena,
-                               .cwd = p->cwd,
-                               .homes = p->homes,
-                               .home_count = p->home_count,
-                               .stalled = &p->stalled,
-                               .warn = r->warn,
-                               .warn_ctx = r->warn_ctx };
+    const struct entry_context c = plan_entries(p, r);
     if (p->settings->exec_only.count == 0)
         return 0;
     struct places found = { 0 };
@@ -259,7 +247,7 @@ static int resolve_exec_only(struct plan *p, const struct plan_request *r, struc
 /* Our own program is opened again where a hidden directory holds it: ssh's ProxyCommand needs it. */
 static int mark_helper(struct marks *m, struct plan *p, const struct plan_request *r, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
+    const struct entry_context c = plan_entries(p, NULL);
     struct places found = { 0 };
     if (!r->helper)
         return 0;
@@ -273,7 +261,7 @@ static int mark_helper(struct marks *m, struct plan *p, const struct plan_reques
 
 static int mark_builtin(struct marks *m, struct plan *p, struct err *e)
 {
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
+    const struct entry_context c = plan_entries(p, NULL);
     if (p->deny_read.count) {
         struct places found = { 0 };
         /* ssh refuses files with foreign owners, which is what they look like inside. */

@@ -57,6 +57,17 @@ static int plan_homes(struct plan *p, const struct plan_request *r, struct err *
     return 0;
 }
 
+struct entry_context plan_entries(struct plan *p, const struct plan_request *r)
+{
+    return (struct entry_context){ .arena = &p->arena,
+                                   .cwd = p->cwd,
+                                   .homes = p->homes,
+                                   .home_count = p->home_count,
+                                   .stalled = &p->stalled,
+                                   .warn = r ? r->warn : NULL,
+                                   .warn_ctx = r ? r->warn_ctx : NULL };
+}
+
 /* What is writable without being listed (contract 3.6), where it exists and no denyRead covers it. */
 static int add_builtin_writes(struct plan *p, const struct entry_context *c, struct err *e)
 {
@@ -83,16 +94,8 @@ static int add_builtin_writes(struct plan *p, const struct entry_context *c, str
 static int resolve_lists(struct plan *p, const struct plan_request *r, struct err *e)
 {
     const struct settings *s = p->settings;
-    struct entry_context c = {
-        .arena = &p->arena,
-        .cwd = p->cwd,
-        .homes = p->homes,
-        .home_count = p->home_count,
-        .lenient_patterns = s->lenient_patterns,
-        .stalled = &p->stalled,
-        .warn = r->warn,
-        .warn_ctx = r->warn_ctx,
-    };
+    struct entry_context c = plan_entries(p, r);
+    c.lenient_patterns = s->lenient_patterns;
     if (s->filesystem_disabled)
         return 0;
     if (entries_resolve(&c, &s->deny_read, ENTRY_DENY_READ, &p->deny_read, &p->later_read, e) < 0 ||
@@ -109,8 +112,7 @@ static int resolve_lists(struct plan *p, const struct plan_request *r, struct er
     if (s->hide_home &&
         places_add(&p->allow_read, &c, p->cwd, "x.filesystem.hideHome", ENTRY_ALLOW_READ, e) < 0)
         return -1;
-    struct entry_context quiet = c; /* nobody has named these */
-    quiet.warn = NULL;
+    const struct entry_context quiet = plan_entries(p, NULL); /* nobody has named these */
     for (size_t i = 0; i < r->own_file_count; i++)
         if (places_add(&p->deny_write, &quiet, r->own_files[i], PLAN_OWN_FILES, ENTRY_DENY_WRITE,
                        e) < 0)
@@ -134,7 +136,7 @@ static int plan_tmpdir(struct plan *p, const struct plan_request *r, struct err 
     if (wanted[0] != '/')
         return err_set(e, E_SANDBOX, 0, "the directory for TMPDIR, '%s', is not absolute", wanted);
     struct places found = { 0 };
-    struct entry_context c = { .arena = &p->arena, .cwd = p->cwd, .stalled = &p->stalled };
+    const struct entry_context c = plan_entries(p, NULL);
     if (places_add(&found, &c, wanted, "built-in TMPDIR", ENTRY_DENY_READ, e) < 0)
         return -1;
     struct place at = found.items[0];
@@ -174,12 +176,7 @@ static bool touch_write_root(const struct plan *p, const struct places *places)
  * cannot be looked at (root's, mostly) concerns nobody. */
 static int plan_search_path(struct plan *p, const struct plan_request *r, struct err *e)
 {
-    const struct entry_context quiet = { .arena = &p->arena,
-                                         .cwd = p->cwd,
-                                         .stalled = &p->stalled };
-    struct entry_context loud = quiet;
-    loud.warn = r->warn;
-    loud.warn_ctx = r->warn_ctx;
+    const struct entry_context quiet = plan_entries(p, NULL), loud = plan_entries(p, r);
     for (size_t i = 0; r->search_path && r->search_path[i]; i++) {
         CLEANUP(places_release) struct places found = { 0 };
         const char *path = r->search_path[i], *rule = "mandatory PATH";

@@ -112,6 +112,10 @@ struct plan_request {
     void *warn_ctx;
 };
 
+/* For what looks at paths while the plan is made. Warnings go to the caller of the request; NULL: nobody is told, because
+ * nobody has named the path. */
+struct entry_context plan_entries(struct plan *p, const struct plan_request *request);
+
 /* "RULE: 'PATH' WHAT", to the request's warn. */
 void plan_warn(const struct plan_request *request, const char *rule, const char *path,
                const char *what);

@@ -163,13 +163,7 @@ static int compile_sockets(struct plan *p, const struct plan_request *r,
         "docker.sock", "containerd.sock", "podman.sock", "bus",         "X11-unix",
         "wayland-",    "systemd/private", "ssh-agent",   "S.gpg-agent", "agent."
     };
-    struct entry_context c = { .arena = &p->arena,
-                               .cwd = p->cwd,
-                               .homes = p->homes,
-                               .home_count = p->home_count,
-                               .stalled = &p->stalled,
-                               .warn = r->warn,
-                               .warn_ctx = r->warn_ctx };
+    const struct entry_context c = plan_entries(p, r);
     struct places found = { 0 };
     /* Resolved like a deny of reads: through links, and absent names as they are spelled. */
     if (entries_resolve(&c, list, ENTRY_DENY_READ, &found, NULL, e) < 0) {
