@@ -136,6 +136,8 @@ void json_drop(struct json **root)
 
 enum json_kind json_kind_of(const struct json *v)
 {
+    if (!v)
+        return JSON_IS_NULL;
     switch (json_typeof(inner(v))) {
     case JSON_OBJECT:
         return JSON_IS_OBJECT;

@@ -40,6 +40,7 @@ void json_free(struct json *root);
 void json_drop(struct json **root);
 #define AUTO_JSON CLEANUP(json_drop) struct json *
 
+/* NULL, a member that is not there, is JSON_IS_NULL. */
 enum json_kind json_kind_of(const struct json *v);
 
 /* "null", "a boolean", "an integer" ...: for messages. */

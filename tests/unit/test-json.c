@@ -176,6 +176,15 @@ static void kinds_are_not_mixed_up(void **state)
     assert_null(json_first(root).value);
 }
 
+static void what_is_not_there_is_null(void **state)
+{
+    AUTO_JSON root = NULL;
+    struct err e = { 0 };
+    assert_int_equal(json_parse(STR("{\"a\": 1}"), &root, &e), 0);
+    assert_int_equal(json_kind_of(json_get(root, "b")), JSON_IS_NULL);
+    assert_int_equal(json_kind_of(json_at(json_get(root, "b"), 0)), JSON_IS_NULL);
+}
+
 static void members_come_in_the_order_of_the_text(void **state)
 {
     struct err e = { 0 };
@@ -309,6 +318,7 @@ int main(void)
         cmocka_unit_test(brackets_inside_strings_do_not_count),
         cmocka_unit_test(the_number_of_values_is_bounded),
         cmocka_unit_test(kinds_are_not_mixed_up),
+        cmocka_unit_test(what_is_not_there_is_null),
         cmocka_unit_test(members_come_in_the_order_of_the_text),
         cmocka_unit_test(free_of_nothing_is_fine),
         cmocka_unit_test(commas_stand_where_they_belong),
