@@ -3,8 +3,9 @@
 #include "base/buf.h"
 #include "io/loop.h"
 #include "store/memory.h"
-#include "store/sqlite.h"
+#include "store/sqlite/database.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -62,16 +63,52 @@ static void memory_world_close(struct world *w)
 }
 
 /* SQLite: a loop of its own and a new directory. */
-struct sqlite_world {
-    struct loop *loop;
-    char dir[64];
-};
+
+struct sqlite_world *sqlite_of(struct world *w)
+{
+    return w->own;
+}
+
+const char *sqlite_path(struct world *w, const char *name)
+{
+    AUTO_BUF path = { 0 };
+    buf_addf(&path, "%s/%s", sqlite_of(w)->dir, name);
+    return arena_dup(&w->arena, buf_str(&path));
+}
+
+static void open_beside(struct world *w, struct database *d)
+{
+    struct err e;
+    const char *path = sqlite_path(w, SQLITE_STORE_FILE);
+    if (database_open(d, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 5000, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+int64_t sqlite_number(struct world *w, const char *sql)
+{
+    struct err e;
+    int64_t number;
+    AUTO_DATABASE d = { 0 };
+    open_beside(w, &d);
+    if (database_number(&d, sql, 0, &number, &e) < 0)
+        fail_msg("%s", e.text);
+    return number;
+}
+
+void sqlite_run(struct world *w, const char *sql)
+{
+    struct err e;
+    AUTO_DATABASE d = { 0 };
+    open_beside(w, &d);
+    if (database_exec(&d, sql, &e) < 0)
+        fail_msg("%s", e.text);
+}
 
 static void sqlite_world_start(struct world *w)
 {
     struct sqlite_world *s = w->own;
     struct err e;
-    if (sqlite_store_new(&w->store, s->dir, s->loop, NULL, &e) < 0)
+    if (sqlite_store_new(&w->store, s->dir, s->loop, &s->options, &e) < 0)
         fail_msg("%s", e.text);
 }
 
@@ -97,21 +134,21 @@ static void sqlite_world_settle(struct world *w)
 
 static void sqlite_world_reopen(struct world *w)
 {
-    w->store->ops->free(w->store);
+    if (w->store)
+        w->store->ops->free(w->store);
     sqlite_world_start(w);
 }
 
 static void sqlite_world_close(struct world *w)
 {
-    static const char *const files[] = { "postern.db", "postern.lock" };
+    static const char *const files[] = { "postern.db", "postern.db-wal", "postern.db-shm",
+                                         "postern.lock" };
     struct sqlite_world *s = w->own;
-    w->store->ops->free(w->store);
+    if (w->store)
+        w->store->ops->free(w->store);
     loop_free(s->loop);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[96];
-        snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
-        assert_int_equal(unlink(path), 0);
-    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        assert_true(unlink(sqlite_path(w, files[i])) == 0 || errno == ENOENT);
     assert_int_equal(rmdir(s->dir), 0);
     free(s);
 }
@@ -142,18 +179,29 @@ static void try(void **state)
     free(w);
 }
 
-int store_claims(const struct claim *claims, size_t count)
+static int run_claims(const struct backend *on, size_t on_count, const struct claim *claims,
+                      size_t count)
 {
-    AUTO_FREE struct trial *trials = mem_array(BACKENDS * count, sizeof *trials);
-    AUTO_FREE struct CMUnitTest *tests = mem_array(BACKENDS * count, sizeof *tests);
-    for (size_t i = 0; i < BACKENDS * count; i++) {
-        trials[i].claim = &claims[i / BACKENDS];
-        trials[i].backend = &backends[i % BACKENDS];
+    AUTO_FREE struct trial *trials = mem_array(on_count * count, sizeof *trials);
+    AUTO_FREE struct CMUnitTest *tests = mem_array(on_count * count, sizeof *tests);
+    for (size_t i = 0; i < on_count * count; i++) {
+        trials[i].claim = &claims[i / on_count];
+        trials[i].backend = &on[i % on_count];
         snprintf(trials[i].name, sizeof trials[i].name, "%s: %s", trials[i].backend->name,
                  trials[i].claim->name);
         tests[i] = (struct CMUnitTest){ trials[i].name, try, NULL, NULL, &trials[i] };
     }
-    return _cmocka_run_group_tests("store", tests, BACKENDS * count, NULL, NULL);
+    return _cmocka_run_group_tests("store", tests, on_count * count, NULL, NULL);
+}
+
+int store_claims(const struct claim *claims, size_t count)
+{
+    return run_claims(backends, BACKENDS, claims, count);
+}
+
+int sqlite_claims(const struct claim *claims, size_t count)
+{
+    return run_claims(&backends[1], 1, claims, count);
 }
 
 struct ticket {

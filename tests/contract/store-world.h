@@ -6,6 +6,7 @@
 #pragma once
 
 #include "postern/store.h"
+#include "store/sqlite.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,6 +54,27 @@ struct claim {
 
 /* Runs every claim on every backend; for main. */
 int store_claims(const struct claim *claims, size_t count);
+
+/* Runs claims that are SQLite's alone. */
+int sqlite_claims(const struct claim *claims, size_t count);
+
+/* What a world of SQLite owns. A reopened store has the options that are here then. */
+struct sqlite_world {
+    struct loop *loop;
+    char dir[64];
+    struct sqlite_store_options options;
+};
+
+struct sqlite_world *sqlite_of(struct world *w);
+
+/* The path of a file in the store's directory; lives as long as the world. */
+const char *sqlite_path(struct world *w, const char *name);
+
+/* The number that a query gives through a connection of its own. */
+int64_t sqlite_number(struct world *w, const char *sql);
+
+/* Runs statements through a connection of its own. */
+void sqlite_run(struct world *w, const char *sql);
 
 /* Submits; the answer is found by its place in w->answers after the backend has settled. */
 void submit(struct world *w, struct tx *tx);
