@@ -44,6 +44,7 @@ struct engine {
     struct table queues; /* struct work_queue by environment */
     struct table tokens; /* superseded ones by hash: struct work_item */
     struct table hubs;
+    size_t held_bytes; /* of events that readers take in pieces */
 
     size_t writing; /* transactions under way */
     bool failing;   /* the last one could not be written */

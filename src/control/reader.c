@@ -13,7 +13,8 @@ enum {
     TAIL_BYTES_MAX = 256 << 10, /* of the last events of a session that is read */
     PREVIEW_BYTES_MAX =
         4 << 20, /* of a message that still grows; beyond it readers wait for the end */
-    DELTA_BYTES_MAX = 16 << 10
+    DELTA_BYTES_MAX = 16 << 10,
+    HELD_BYTES_MAX = 64 << 20 /* of large events that readers of all sessions take in pieces */
 };
 #define OPEN_AFTER_END INT64_C(1000000) /* 3.12 rule 5 */
 
@@ -42,6 +43,7 @@ struct hub {
     int64_t published; /* the last entry that readers may see */
     struct frame *first, *last;
     size_t tail_bytes;
+    struct frame *held; /* one that somebody takes in pieces; NULL: none */
     struct preview preview;
     struct buf deleted; /* session.deleted as it is sent; empty: it lives */
     bool ending, over;  /* the session has ended; and its time is up */
@@ -54,9 +56,10 @@ struct reader {
     struct reader_options options;
     const struct reader_events *events;
     void *ctx;
-    int64_t seq;  /* taken up to here */
-    size_t given; /* and so many bytes of the event behind it */
-    bool drained; /* nothing was left when it last asked */
+    int64_t seq;      /* taken up to here */
+    size_t given;     /* and so many bytes of the event behind it, */
+    int64_t given_of; /* which has this number */
+    bool drained;     /* nothing was left when it last asked */
     struct alarm kick;
     /* Of the message that grows. */
     unsigned preview; /* number of the request that it follows, or has to pass over */
@@ -85,13 +88,19 @@ static void tail_trim(struct hub *h, size_t most)
     }
 }
 
-static void tail_add(struct hub *h, int64_t seq, enum entry_shows shows, struct str text)
+static struct frame *frame_new(int64_t seq, enum entry_shows shows, struct str text)
 {
     struct frame *f = mem_get(sizeof *f + text.n);
     char *copy = (char *)(f + 1);
     if (text.n)
         memcpy(copy, text.p, text.n);
     *f = (struct frame){ .seq = seq, .shows = shows, .text = { copy, text.n } };
+    return f;
+}
+
+static void tail_add(struct hub *h, int64_t seq, enum entry_shows shows, struct str text)
+{
+    struct frame *f = frame_new(seq, shows, text);
     if (h->last)
         h->last->next = f;
     else
@@ -99,6 +108,25 @@ static void tail_add(struct hub *h, int64_t seq, enum entry_shows shows, struct 
     h->last = f;
     h->tail_bytes += sizeof *f + text.n;
     tail_trim(h, TAIL_BYTES_MAX);
+}
+
+static void held_drop(struct hub *h)
+{
+    if (!h->held)
+        return;
+    h->g->held_bytes -= h->held->text.n;
+    free(h->held);
+    h->held = NULL;
+}
+
+/* A large event is read once for all its pieces. Beyond the bound it is read for each. */
+static void held_keep(struct hub *h, int64_t seq, struct str text)
+{
+    held_drop(h);
+    if (text.n > HELD_BYTES_MAX - h->g->held_bytes)
+        return;
+    h->held = frame_new(seq, ENTRY_PUBLIC, text);
+    h->g->held_bytes += text.n;
 }
 
 /* --- hubs --- */
@@ -136,6 +164,7 @@ static void hub_free(struct hub *h)
     alarms_drop(&h->g->alarms, &h->end);
     table_drop(&h->g->hubs, id_str(&h->session));
     tail_trim(h, 0);
+    held_drop(h);
     buf_release(&h->preview.text);
     free(h->preview.starts);
     buf_release(&h->deleted);
@@ -331,9 +360,24 @@ static bool tail_write(struct reader *r, struct buf *out, size_t room)
     for (; f && out->n < room; f = f->next) {
         if (f->seq <= r->seq)
             continue;
-        if (f->shows <= shows_to(r) && !piece_write(r, out, room, f->text))
+        if (f->shows <= shows_to(r) && !piece_write(r, out, room, f->text)) {
+            r->given_of = f->seq;
             break;
+        }
         r->seq = f->seq;
+    }
+    return true;
+}
+
+/* The next piece of the event that is held. False: another one is. */
+static bool held_write(struct reader *r, struct buf *out, size_t room)
+{
+    struct hub *h = r->hub;
+    if (r->given == 0 || !h->held || h->held->seq != r->given_of)
+        return false;
+    if (piece_write(r, out, room, h->held->text)) {
+        r->seq = h->held->seq;
+        held_drop(h);
     }
     return true;
 }
@@ -350,8 +394,11 @@ static int store_write(struct reader *r, struct buf *out, size_t room)
     while (out->n < room && (entry = log_walk_next(&w, &e)) != NULL && entry->seq <= until) {
         AUTO_BUF frame = { 0 };
         frame_write(&frame, entry->type, id_str(&entry->id), entry->body);
-        if (!piece_write(r, out, room, buf_str(&frame)))
+        if (!piece_write(r, out, room, buf_str(&frame))) {
+            r->given_of = entry->seq;
+            held_keep(h, entry->seq, buf_str(&frame));
             break;
+        }
         r->seq = entry->seq;
     }
     if (!w.failed && out->n < room && r->seq < until)
@@ -371,7 +418,7 @@ enum reader_state reader_next(struct reader *r, struct buf *out, size_t room)
         return READER_OVER;
     }
     while (r->seq < h->published && out->n < room)
-        if (!tail_write(r, out, room) && store_write(r, out, room) < 0)
+        if (!held_write(r, out, room) && !tail_write(r, out, room) && store_write(r, out, room) < 0)
             return READER_OVER; /* it comes back and finds what it missed */
     if (r->seq < h->published)
         return READER_MORE;

@@ -45,7 +45,7 @@ struct listener {
 static void take(struct listener *l)
 {
     do
-        l->state = reader_next(l->reader, &l->got, l->got.n + 1);
+        l->state = reader_next(l->reader, &l->got, l->got.n + 4096);
     while (l->state == READER_MORE);
 }
 
@@ -167,6 +167,39 @@ static void a_slow_reader_misses_nothing(void **state)
     take(&slow);
     assert_true(str_eq(buf_str(&slow.got), buf_str(&quick.got)));
     unlisten(&slow);
+    unlisten(&quick);
+}
+
+static void a_large_event_comes_in_pieces(void **state)
+{
+    struct world *w = *state;
+    struct listener slow[3] = { { .slow = true }, { .slow = true }, { .slow = true } };
+    struct listener quick = { 0 };
+    AUTO_BUF question = { 0 };
+    struct id session = world_session(w, "[]");
+    listen(w, &session, NULL, &quick);
+    for (size_t i = 0; i < 3; i++)
+        listen(w, &session, NULL, &slow[i]);
+    for (size_t i = 0; i < 100000; i++)
+        buf_add(&question, STR("long "));
+    for (size_t i = 0; i < 3; i++) {
+        world_say(w, &session, buf_text(&question));
+        call_block_text(world_call(w), 0, "1");
+        call_done(world_call(w), MODEL_STOP_END);
+    }
+    /* Each at its own pace, so that they are at different events at the same time. */
+    for (size_t left = 3, turn = 0; left > 0; turn++)
+        for (size_t i = 0; i < 3; i++) {
+            struct listener *l = &slow[i];
+            if (l->state == READER_EMPTY && l->got.n == quick.got.n)
+                continue;
+            l->state = reader_next(l->reader, &l->got, l->got.n + 10000 * (1 + i * (turn % 7)));
+            left -= l->state == READER_EMPTY;
+        }
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(str_eq(buf_str(&slow[i].got), buf_str(&quick.got)));
+        unlisten(&slow[i]);
+    }
     unlisten(&quick);
 }
 
@@ -380,6 +413,7 @@ int main(void)
         ROW(a_stream_gives_what_comes_after_its_opening),
         ROW(a_stream_goes_on_behind_the_last_event),
         ROW(a_slow_reader_misses_nothing),
+        ROW(a_large_event_comes_in_pieces),
         ROW(extensions_are_for_those_who_ask),
         ROW(a_message_is_seen_while_it_grows),
         ROW(a_stream_ends_with_its_session),
