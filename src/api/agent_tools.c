@@ -1,7 +1,7 @@
 #include "api/agent_tools.h"
 
 #include "api/input_schema.h"
-#include "api/web_domains.h"
+#include "web/domains.h"
 #include "proto/json_write.h"
 
 static const char *const built_in[] = { "bash", "edit",      "read",       "write", "glob",

@@ -37,6 +37,7 @@ struct serving {
     struct server *server;
     struct watch *signals;
     struct model_set *models;
+    struct web *web;
     struct store *store;
     struct credentials *credentials;
     struct later *later;
@@ -200,6 +201,7 @@ static int start_engine(struct serving *s, struct err *e)
         .random = s->random,
         .later = engine_later,
         .wake_at = engine_wake_at,
+        .web = web_tools_of(s->web),
         .ctx = s,
     };
     s->later = later_new(s->loop);
@@ -287,8 +289,8 @@ static int start(struct serving *s, struct err *e)
     struct serve_config *c = s->config;
     confine_descriptors(c->server.connections + SPARE_DESCRIPTORS);
     if (loop_new(&s->loop, e) < 0 || take_signals(s, e) < 0 ||
-        serve_models(c, s->loop, &s->models, e) < 0 || listen_all(s, e) < 0 ||
-        make_state(c, e) < 0 || confine(c, e) < 0 || open_state(s, e) < 0 ||
+        web_new(s->loop, &c->web, &s->web, e) < 0 || serve_models(c, s->loop, &s->models, e) < 0 ||
+        listen_all(s, e) < 0 || make_state(c, e) < 0 || confine(c, e) < 0 || open_state(s, e) < 0 ||
         start_engine(s, e) < 0 || start_api(s, e) < 0)
         return -1;
     watch_set(s->signals, WATCH_READ);
@@ -309,6 +311,7 @@ static void release(struct serving *s)
     if (s->store)
         s->store->ops->free(s->store);
     models_free(s->models);
+    web_free(s->web);
     api_free(s->api);
     credentials_free(s->credentials);
     tls_server_free(s->tls);

@@ -54,6 +54,7 @@ static const struct schema_table search = { ROWS(search_rows), .closed = true };
 static const struct schema_row web_rows[] = {
     { "fetch", SCHEMA_BOOL },
     { "allow_private_addresses", SCHEMA_BOOL },
+    { "proxy", SCHEMA_STRING, .min = 1, .max = 2048 },
     { "search", SCHEMA_OBJECT, .table = &search },
 };
 static const struct schema_table tls = { ROWS(tls_rows), .closed = true };
@@ -167,6 +168,7 @@ static void take(struct serve_config *c, const struct json *tree)
     c->api.update_while_running = c->engine.update_while_running;
     json_to_bool(json_get(tools, "fetch"), &c->web.fetch);
     json_to_bool(json_get(tools, "allow_private_addresses"), &c->web.allow_private);
+    c->web.proxy = text_of(tools, "proxy", NULL);
     c->web.search_url = text_of(provider, "url", NULL);
     c->web.search_key_env = text_of(provider, "key_env", NULL);
 }

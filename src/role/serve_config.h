@@ -5,7 +5,7 @@
 #pragma once
 
 #include "api/api.h"
-#include "api/web.h"
+#include "web/web.h"
 #include "base/log.h"
 #include "control/engine.h"
 #include "model/models_config.h"

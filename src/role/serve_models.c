@@ -55,6 +55,7 @@ int serve_models(struct serve_config *config, struct loop *l, struct model_set *
         return -1;
     for (size_t i = 0; i < c->provider_count; i++)
         wipe(c->providers[i].key_env);
+    wipe(config->web.search_key_env);
     wipe("ANTHROPIC_API_KEY");
     wipe("OPENAI_API_KEY");
     config->api.has_models = c->provider_count > 0;

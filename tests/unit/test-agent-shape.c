@@ -2,7 +2,7 @@
 #include "api/agent_shape.h"
 #include "api/agent_tools.h"
 #include "api/metadata.h"
-#include "api/web_domains.h"
+#include "web/domains.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

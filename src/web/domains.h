@@ -1,4 +1,4 @@
-/* web_domains.h - the domain lists of the web tools (contract 2.1). */
+/* domains.h - the domain lists of the web tools (contract 2.1). */
 #pragma once
 
 #include "base/str.h"

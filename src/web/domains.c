@@ -1,4 +1,4 @@
-#include "api/web_domains.h"
+#include "web/domains.h"
 
 static bool is_label(struct str label)
 {
