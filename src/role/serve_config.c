@@ -193,6 +193,27 @@ static int read_file(const char *path, struct buf *out, struct err *e)
     }
 }
 
+/* Paths of a configuration begin where its file lies. */
+static int place_path(struct serve_config *c, const char **path, struct err *e)
+{
+    if (!*path)
+        return 0;
+    AUTO_FREE char *placed = serve_config_path(c, *path);
+    *path = arena_dup(&c->models.arena, str_of(placed));
+    return *path ? 0 : err_set(e, E_INPUT, 0, "the configuration of models is too large");
+}
+
+static int place_paths(struct serve_config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->models.provider_count; i++) {
+        struct provider_config *p = &c->models.providers[i];
+        if (place_path(c, &p->script, e) < 0 || place_path(c, &p->key_file, e) < 0 ||
+            place_path(c, &p->ca_file, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int serve_config_read(struct serve_config *c, const char *path, struct err *e)
 {
     AUTO_BUF text = { 0 };
@@ -211,7 +232,7 @@ int serve_config_read(struct serve_config *c, const char *path, struct err *e)
     if (problems_fail(&problems, e) < 0)
         return err_while(e, "%s", path);
     take(c, c->tree);
-    return 0;
+    return place_paths(c, e);
 }
 
 void serve_config_release(struct serve_config *c)
