@@ -11,8 +11,8 @@ a function of the request too. What else a turn may hold:
     cut_at                  closes the connection after this many bytes of the stream
     bytes                   sends the stream in pieces of this many bytes, one write each
     raw                     these bytes in place of the stream
-    gated                   True: each piece waits for one provider.step()
-    hang                    "before" the answer, or "after" its head: waits for provider.release()
+    gate                    a threading.Semaphore: each piece takes one from it first
+    before, after           a threading.Event: the answer waits for it, at all or after its head
     framing                 "chunked" (default) or "close"
 
 Keys that it was sent are kept, but never shown: `request.key` compares, and prints as <hidden>.
@@ -20,6 +20,7 @@ Keys that it was sent are kept, but never shown: `request.key` compares, and pri
 
 import http.server
 import json
+import sys
 import threading
 
 import wires
@@ -53,14 +54,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self):
-        owner = self.server.owner
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = self.read_chunks()
         request = Request(self.path, self.headers.items(), body)
-        turn = owner.take(request)
+        turn = self.server.owner.take(request)
         try:
-            self.answer(owner, turn, request)
+            self.answer(turn, request)
         except (BrokenPipeError, ConnectionResetError):
             request.gone.set()
             self.close_connection = True
@@ -73,9 +73,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def answer(self, owner, turn, request):
-        if turn.get("hang") == "before":
-            owner.released.wait(WAIT)
+    def answer(self, turn, request):
+        if "before" in turn:
+            turn["before"].wait(WAIT)
         if "status" in turn:
             return self.plain(turn)
         chunked = turn.get("framing", "chunked") == "chunked"
@@ -89,10 +89,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_header("connection", "close")
         self.end_headers()
-        if turn.get("hang") == "after":
-            owner.released.wait(WAIT)
+        if "after" in turn:
+            turn["after"].wait(WAIT)
         for piece in self.pieces(turn, request):
-            if turn.get("gated") and not owner.gate.acquire(timeout=WAIT):
+            if "gate" in turn and not turn["gate"].acquire(timeout=WAIT):
                 break
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         if "cut_at" in turn:
@@ -127,15 +127,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that left between two requests is no trouble of the test's."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Provider(Threaded):
     def __init__(self, turns):
         self.turns = turns
         self.requests = []
-        self.gate = threading.Semaphore(0)
-        self.released = threading.Event()
         self.changed = threading.Condition()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.listen(0)
+
+    def listen(self, port):
+        self.server = Listener(("127.0.0.1", port), Handler)
         self.server.owner = self
+
+    def start_again(self, port):
+        """Back on its old port, after a time away."""
+        self.listen(port)
+        self.__enter__()
 
     @property
     def url(self):
@@ -162,14 +175,3 @@ class Provider(Threaded):
             assert self.changed.wait_for(lambda: len(self.requests) >= count, WAIT), \
                 f"{len(self.requests)} of {count} requests came: {self.requests}"
             return self.requests[count - 1]
-
-    def step(self, pieces=1):
-        self.gate.release(pieces)
-
-    def release(self):
-        self.released.set()
-
-    def __exit__(self, *arguments):
-        self.release()
-        self.step(1_000_000)
-        super().__exit__(*arguments)

@@ -4,8 +4,8 @@
     sdk.pages.beta.sessions.list({"limit": 2})  every item of every page, the client following the cursors
     sdk.stream.beta.sessions.events.stream(id)  an open stream: .next(), .until(type)
 
-The packages come from the npm registry, in the versions of sdk/package-lock.json, into build/peers
-($POSTERN_PEERS), once.
+The packages come from the npm registry, in the versions of sdk/package-lock.json, into build/sdk
+($POSTERN_SDK), once.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ import subprocess
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent / "sdk"
-PEERS = pathlib.Path(os.environ.get("POSTERN_PEERS") or HERE.parents[2] / "build/peers")
+PEERS = pathlib.Path(os.environ.get("POSTERN_SDK") or HERE.parents[2] / "build/sdk")
 WAIT = 60  # seconds: a bound for what should come at once, so that a mistake does not hang the suite
 
 

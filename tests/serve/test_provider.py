@@ -1,6 +1,7 @@
 """The stand-in for a model provider, against the official client: what it sends is what such a provider sends."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 
@@ -79,20 +80,21 @@ def test_a_stream_can_be_cut_at_a_byte(driver, framing):
 
 
 def test_a_gated_stream_goes_on_by_steps(driver):
-    with Provider([{"content": [{"text": "abc"}], "gated": True}]) as provider:
+    gate = threading.Semaphore(1)
+    with Provider([{"content": [{"text": "abc"}], "gate": gate}]) as provider:
         stream = Sdk(driver, provider.url, "k").stream.messages.create({**ASK, "stream": True})
-        provider.step()
         assert stream.next()["type"] == "message_start"
-        provider.step(100)
+        gate.release(100)
         stream.until("message_stop")
 
 
 def test_a_stream_that_hangs_goes_on_when_released(driver):
-    with Provider([{"content": [{"text": "abc"}], "hang": "before"}]) as provider:
+    released = threading.Event()
+    with Provider([{"content": [{"text": "abc"}], "before": released}]) as provider:
         sdk = Sdk(driver, provider.url, "k")
         waiting = sdk.later.messages.create(ASK | {"stream": True})
         provider.wait_for(1)
-        provider.release()
+        released.set()
         driver.answer(waiting)
 
 
