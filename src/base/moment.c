@@ -132,6 +132,32 @@ struct clock clock_of_machine(void)
     return (struct clock){ .now = machine_now };
 }
 
+int64_t steady_step(struct steady *s, int64_t machine, int64_t counted)
+{
+    const int64_t passed = counted - s->counted, most = passed / 10;
+    if (s->now == 0) {
+        s->now = machine;
+    } else {
+        int64_t apart = machine - (s->now + passed);
+        apart = apart > most ? most : apart < -most ? -most : apart;
+        s->now += passed + apart;
+    }
+    s->counted = counted;
+    return s->now;
+}
+
+static int64_t steady_now(void *ctx)
+{
+    struct timespec t;
+    CHECK(clock_gettime(CLOCK_BOOTTIME, &t) == 0);
+    return steady_step(ctx, machine_now(NULL), (int64_t)t.tv_sec * SECOND + t.tv_nsec / 1000);
+}
+
+struct clock clock_steady(struct steady *s)
+{
+    return (struct clock){ .now = steady_now, .ctx = s };
+}
+
 static void kernel_fill(void *ctx, void *bytes, size_t n)
 {
     (void)ctx;

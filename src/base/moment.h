@@ -17,4 +17,16 @@ bool moment_read(struct str text, int64_t *out);
 
 /* The machine's own clock and the kernel's random bytes. */
 struct clock clock_of_machine(void);
+
+/* The same for a server, whose leases and deadlines must not all end at once, or never, because somebody
+ * sets the machine's clock: it counts time itself and comes to agree with that clock by going at most
+ * a tenth faster or slower. It never goes back. Of one thread. */
+struct steady {
+    int64_t now, counted; /* private; zeroed before its first use */
+};
+struct clock clock_steady(struct steady *s);
+
+/* One step, for tests: the machine's clock says `machine`, since an unchanging moment `counted` has
+ * passed. The new now. */
+int64_t steady_step(struct steady *s, int64_t machine, int64_t counted);
 struct random_source random_of_kernel(void);

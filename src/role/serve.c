@@ -32,6 +32,7 @@ struct serving {
     struct serve_config *config;
     struct loop *loop;
     struct clock clock;
+    struct steady steady;
     struct random_source random;
     struct tls_server *tls;
     struct server *server;
@@ -322,11 +323,10 @@ static void release(struct serving *s)
 
 int role_serve(struct serve_config *config)
 {
-    struct serving s = { .config = config,
-                         .clock = clock_of_machine(),
-                         .random = random_of_kernel() };
+    struct serving s = { .config = config, .random = random_of_kernel() };
     struct err e = { 0 };
     log_set_form(config->log);
+    s.clock = clock_steady(&s.steady);
     int status = 0;
     if (start(&s, &e) < 0) {
         log_error("serve: %s", e.text);

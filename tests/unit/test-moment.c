@@ -78,6 +78,31 @@ static void times_out_of_range_are_cut(void **state)
     assert_string_equal(text, "0000-01-01T00:00:00.000000Z");
 }
 
+static void a_set_clock_is_come_up_to_slowly(void **state)
+{
+    const int64_t second = 1000000, hour = 3600 * second;
+    struct steady s = { 0 };
+    int64_t machine = 1000 * hour, counted = 7 * second, before;
+    assert_int_equal(steady_step(&s, machine, counted), machine);
+    assert_int_equal(steady_step(&s, machine + second, counted + second), machine + second);
+    machine += second;
+    counted += second;
+    before = s.now;
+    machine -= hour; /* set back: it goes on, a little slower */
+    assert_int_equal(steady_step(&s, machine + 10 * second, counted + 10 * second),
+                     before + 9 * second);
+    machine += 10 * second;
+    counted += 10 * second;
+    before = s.now;
+    machine += 2 * hour; /* set forward: no jump, a little faster */
+    assert_int_equal(steady_step(&s, machine + 10 * second, counted + 10 * second),
+                     before + 11 * second);
+    machine += 20 * hour;
+    counted += 20 * hour;
+    assert_int_equal(steady_step(&s, machine, counted), machine); /* and agrees in the end */
+    assert_int_equal(steady_step(&s, machine, counted), machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +110,7 @@ int main(void)
         cmocka_unit_test(offsets_and_short_fractions_are_read),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(times_out_of_range_are_cut),
+        cmocka_unit_test(a_set_clock_is_come_up_to_slowly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
