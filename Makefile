@@ -1,7 +1,7 @@
 # Everything starts here: each target installs the Debian packages it misses and builds first.
 #
 #   make            build/postern                      make bench   figures against peers
-#   make run        a short tour of the sandbox        make fuzz    fuzz targets, FUZZ_SECONDS each
+#   make run        a short tour                       make fuzz    fuzz targets, FUZZ_SECONDS each
 #   make test       all suites, "N passed, N failed"   make lint    format check and static analysis
 #   make attacks    of these the attacks of the threat model alone, as root and unprivileged
 #   make layers     the attacks again, with one layer switched off at a time
@@ -22,6 +22,7 @@ packages:
 	@tools/install-packages build
 
 run: all
+	@tools/install-packages run
 	@tools/tour "$(abspath $(BUILD))/postern"
 
 test:
