@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/replay.h"
 #include "api/throttle.h"
+#include "base/table.h"
 
 struct api {
     struct api_parts parts;
@@ -11,6 +12,7 @@ struct api {
     const struct server *server;
     struct replays *replays;
     struct throttle *creates, *reads; /* NULL: no limit */
+    struct table turns;               /* objects that an errand is at work on (turn.h) */
     bool stopping;
     uint64_t streams, unauthorized, throttled, replayed; /* for /metrics */
 };

@@ -25,6 +25,7 @@ void api_free(struct api *api)
     if (!api)
         return;
     replays_free(api->replays);
+    table_release(&api->turns);
     throttle_free(api->creates);
     throttle_free(api->reads);
     mem_wipe(api->parts.cursor_key, sizeof api->parts.cursor_key);

@@ -28,6 +28,7 @@ struct errand {
     void (*release)(void *held);    /* what has to be done before; may be NULL */
     void (*then)(struct errand *x); /* where a read or a write goes on */
     struct err err;                 /* of a read on the pool */
+    struct errand *next;            /* of those that wait for a turn (turn.h) */
     bool keeps;                     /* the answer is kept under `key` for a repeat */
     unsigned char key[32];
 };

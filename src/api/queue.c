@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "api/metadata.h"
 #include "api/page.h"
+#include "api/turn.h"
 #include "proto/json_slice.h"
 #include "proto/json_write.h"
 
@@ -225,7 +226,7 @@ void queue_update(struct errand *x)
     struct target t;
     struct record work;
     struct err e = { 0 };
-    if (!body_fits(x, &update_table) || find_target(x, &t) < 0 ||
+    if (!body_fits(x, &update_table) || find_target(x, &t) < 0 || !turn_take(x, &t.work) ||
         errand_record(x, RECORD_WORK, &t.work, &work) < 0)
         return;
     if (work_json(&work, &shown, &e) < 0 || json_parse(buf_str(&shown), &stored, &e) < 0) {

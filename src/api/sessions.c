@@ -9,6 +9,7 @@
 #include "api/handlers.h"
 #include "api/metadata.h"
 #include "api/page.h"
+#include "api/turn.h"
 #include "api/wall.h"
 #include "proto/json_write.h"
 
@@ -335,7 +336,8 @@ void sessions_update(struct errand *x)
         errand_fail_problems(x, &problems, NULL);
         return;
     }
-    if (errand_session(x, &session) < 0)
+    struct id id = errand_id(x, 2);
+    if (!turn_take(x, &id) || errand_session(x, &session) < 0)
         return;
     if (session_json(&session, x->now, &shown, &e) < 0 ||
         json_parse(buf_str(&shown), &stored, &e) < 0) {
