@@ -93,12 +93,8 @@ static int listen_all(struct serving *s, struct err *e)
         addresses = &usual;
         count = 1;
     }
-    if (c->certificate) {
-        AUTO_FREE char *certificate = serve_config_path(c, c->certificate);
-        AUTO_FREE char *key = serve_config_path(c, c->key);
-        if (tls_server_new(s->loop, certificate, key, &s->tls, e) < 0)
-            return -1;
-    }
+    if (c->certificate && tls_server_new(s->loop, c->certificate, c->key, &s->tls, e) < 0)
+        return -1;
     s->server = server_new(s->loop, &c->server, &shim, s->random);
     for (size_t i = 0; i < count; i++) {
         uint16_t port = 0;

@@ -193,18 +193,32 @@ static int read_file(const char *path, struct buf *out, struct err *e)
     }
 }
 
+/* A path as it is to be opened; the caller frees. */
+static char *beside_file(const struct serve_config *c, const char *path)
+{
+    AUTO_BUF out = { 0 };
+    ptrdiff_t slash = c->file ? str_last_index(str_of(c->file), '/') : -1;
+    if (path[0] != '/' && slash >= 0)
+        buf_add(&out, (struct str){ c->file, (size_t)slash + 1 });
+    buf_add(&out, str_of(path));
+    return buf_take(&out);
+}
+
 /* Paths of a configuration begin where its file lies. */
 static int place_path(struct serve_config *c, const char **path, struct err *e)
 {
     if (!*path)
         return 0;
-    AUTO_FREE char *placed = serve_config_path(c, *path);
+    AUTO_FREE char *placed = beside_file(c, *path);
     *path = arena_dup(&c->models.arena, str_of(placed));
-    return *path ? 0 : err_set(e, E_INPUT, 0, "the configuration of models is too large");
+    return *path ? 0 : err_set(e, E_INPUT, 0, "the configuration is too large");
 }
 
 static int place_paths(struct serve_config *c, struct err *e)
 {
+    if (place_path(c, &c->state, e) < 0 || place_path(c, &c->certificate, e) < 0 ||
+        place_path(c, &c->key, e) < 0)
+        return -1;
     for (size_t i = 0; i < c->models.provider_count; i++) {
         struct provider_config *p = &c->models.providers[i];
         if (place_path(c, &p->script, e) < 0 || place_path(c, &p->key_file, e) < 0 ||
@@ -244,14 +258,4 @@ void serve_config_release(struct serve_config *c)
     c->tree = NULL;
     c->places = NULL;
     c->file = NULL;
-}
-
-char *serve_config_path(const struct serve_config *c, const char *path)
-{
-    AUTO_BUF out = { 0 };
-    ptrdiff_t slash = c->file ? str_last_index(str_of(c->file), '/') : -1;
-    if (path[0] != '/' && slash >= 0)
-        buf_add(&out, (struct str){ c->file, (size_t)slash + 1 });
-    buf_add(&out, str_of(path));
-    return buf_take(&out);
 }

@@ -37,9 +37,6 @@ struct serve_config {
 /* What holds without a file. */
 void serve_config_init(struct serve_config *c);
 
-/* Reads the file over it. Fails with E_INPUT naming file, line and key of every problem. */
+/* Reads the file over it; relative paths in it begin where it lies. Fails with E_INPUT naming file, line and key of every problem. */
 int serve_config_read(struct serve_config *c, const char *path, struct err *e);
 void serve_config_release(struct serve_config *c);
-
-/* A path of the configuration, which begins where the file lies; the caller frees. */
-char *serve_config_path(const struct serve_config *c, const char *path);
