@@ -6,13 +6,15 @@
 #   make attacks    of these the attacks of the threat model alone, as root and unprivileged
 #   make layers     the attacks again, with one layer switched off at a time
 #   make bench-http the HTTP server against nginx
+#   make sim        the control plane on a virtual clock with crashes at every step, SEEDS of them
 #   make clean      remove the build directories
 
 BUILD = build
 MESON = meson
 FUZZ_SECONDS = 60
+SEEDS = 10000
 
-.PHONY: all packages run test attacks layers bench bench-http fuzz lint coverage clean install
+.PHONY: all packages run test attacks layers sim bench bench-http fuzz lint coverage clean install
 
 all: packages
 	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
@@ -36,6 +38,11 @@ attacks:
 layers:
 	@tools/install-packages build test
 	@/usr/bin/python3 tools/run-tests layers
+
+sim: packages
+	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
+	@ninja -C $(BUILD) tests/sim/sim
+	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
 
 bench: all
 	@tools/install-packages bench
