@@ -77,6 +77,16 @@ void buf_addf(struct buf *b, const char *fmt, ...)
     buf_grew(b, (size_t)n);
 }
 
+void buf_add_number(struct buf *b, uint64_t value)
+{
+    char digits[20]; /* of 2^64 - 1 */
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    buf_add(b, (struct str){ digits + at, sizeof digits - at });
+}
+
 char *buf_take(struct buf *b)
 {
     buf_room(b, 0);

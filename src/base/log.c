@@ -3,7 +3,6 @@
 #include "base/moment.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -83,16 +82,25 @@ static void begin_json(struct buf *out, const char *key, const char *value)
     buf_addf(out, "{\"time\":\"%s\",\"%s\":\"%s\"", time, key, value);
 }
 
+static void add_signed(struct buf *out, int64_t number)
+{
+    if (number < 0)
+        buf_add_byte(out, '-');
+    buf_add_number(out, number < 0 ? -(uint64_t)number : (uint64_t)number);
+}
+
 static void add_field(struct buf *out, const struct log_field *f)
 {
     bool json = log_form == LOG_AS_JSON;
-    buf_addf(out, json ? ",\"%s\":" : " %s=", f->key);
-    if (!f->text.p)
-        buf_addf(out, "%" PRId64, f->number);
-    else if (json || !is_plain(f->text))
+    buf_add(out, json ? STR(",\"") : STR(" "));
+    buf_add(out, str_of(f->key));
+    buf_add(out, json ? STR("\":") : STR("="));
+    if (f->text.p && (json || !is_plain(f->text)))
         add_quoted(out, f->text);
-    else
+    else if (f->text.p)
         buf_add(out, f->text);
+    else
+        add_signed(out, f->number);
 }
 
 void log_event_add(struct buf *out, const char *name, const struct log_field *fields, size_t count)

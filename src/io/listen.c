@@ -15,7 +15,7 @@ enum { BACKLOG = 1024 };
 /* Splits at the last colon and reads both parts. */
 static int read_address(const char *address, struct socket_address *out, struct err *e)
 {
-    struct str text = str_of(address);
+    struct str text = { address, strlen(address) };
     ptrdiff_t colon = str_last_index(text, ':');
     uint64_t port;
     char host[64];
@@ -53,7 +53,7 @@ static void switch_on(int fd, int level, int option)
 
 static int open_tcp(const char *address, struct listening *out, struct err *e)
 {
-    struct socket_address at;
+    struct socket_address at = { 0 };
     if (read_address(address, &at, e) != 0)
         return -1;
     AUTO_FD fd = socket(at.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);

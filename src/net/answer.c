@@ -4,16 +4,17 @@
 #include "proto/http1_write.h"
 #include "proto/json_write.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 enum {
     WITH_HEAD_MAX = 16 << 10
 }; /* a body up to this is copied behind the head: one write for both */
 
-static void add_number(struct buf *out, const char *name, uint64_t value)
+static void add_length(struct buf *out, uint64_t length)
 {
-    buf_addf(out, "%s: %" PRIu64 "\r\n", name, value);
+    buf_add(out, STR("content-length: "));
+    buf_add_number(out, length);
+    buf_add(out, STR("\r\n"));
 }
 
 void answer_write_head(struct buf *out, const struct call *call, const struct answer *a,
@@ -30,7 +31,7 @@ void answer_write_head(struct buf *out, const struct call *call, const struct an
     if (length == LENGTH_CHUNKED)
         buf_add(out, STR("transfer-encoding: chunked\r\n"));
     else if (length >= 0 && a->status != 204)
-        add_number(out, "content-length", (uint64_t)length);
+        add_length(out, (uint64_t)length);
     for (size_t i = 0; i < a->field_count; i++)
         http1_write_field(out, a->fields[i].name, a->fields[i].value);
     if (!keep)
@@ -89,7 +90,7 @@ void request_answer(struct request *r, const struct answer *a)
     }
     struct buf *page = &call->server->page;
     bool mute = a->status == 204 || a->status == 304 || str_eq(r->method, STR("HEAD"));
-    struct str body = mute ? (struct str){ 0 } : a->body;
+    struct str body = { a->body.p, mute ? 0 : a->body.n };
     bool with_head = body.n <= WITH_HEAD_MAX;
     c->keep = answer_keeps(c);
     buf_empty(page);

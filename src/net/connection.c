@@ -11,10 +11,18 @@ static void give_back(void *ctx)
     free(ctx);
 }
 
+static void account(struct connection *c, size_t held)
+{
+    server_discharge(c->server, c->held);
+    server_charge(c->server, held);
+    c->held = held;
+}
+
 void connection_close(struct connection *c)
 {
     if (!c->transport)
         return;
+    account(c, 0);
     transport_free(c->transport);
     c->transport = NULL;
     wait_stop(&c->wait);
@@ -77,6 +85,7 @@ void connection_settle(struct connection *c)
         return;
     if (c->broken)
         loop_later(c->server->loop, on_later, c);
+    account(c, http1_memory(&c->http) + c->early.cap);
     enum wait_kind kind = wait_kind_of(c);
     struct waits *list = kind == WAIT_NONE ? NULL : &c->server->waits[kind];
     if (list && c->wait.in != list)
@@ -113,6 +122,10 @@ static bool must_encourage(const struct connection *c, const struct call *call)
            (head->framing == HTTP1_CHUNKED || head->length) && http1_field(head, STR("Expect")).p;
 }
 
+static const struct failure too_much = { .status = 529,
+                                         .message = { "the server has too much to do", 29 },
+                                         .retry_after = 1 };
+
 /* What the server itself has against a request. */
 static bool is_sound(const struct connection *c, const struct call *call, struct failure *why)
 {
@@ -122,9 +135,7 @@ static bool is_sound(const struct connection *c, const struct call *call, struct
         *why =
             (struct failure){ .status = 417, .message = STR("only 100-continue can be expected") };
     else if (server_is_short(c->server, 0))
-        *why = (struct failure){ .status = 529,
-                                 .message = STR("the server has too much to do"),
-                                 .retry_after = 1 };
+        *why = too_much;
     else
         return true;
     return false;
@@ -226,8 +237,11 @@ static void feed(struct connection *c)
     } else if (used) {
         *fresh = str_skip(*fresh, used);
     }
-    if (c->input == INPUT_HEAD && event == HTTP1_MORE && used)
+    if (c->input == INPUT_HEAD && event == HTTP1_MORE && used) {
         c->begun = true;
+        if (server_is_short(c->server, 0))
+            refuse(c, &too_much);
+    }
     if (event == HTTP1_HEAD)
         on_head(c);
     else if (event == HTTP1_END)

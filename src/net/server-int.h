@@ -76,6 +76,7 @@ struct connection {
     struct str fresh;      /* bytes of the read that is going on; in loop_scratch */
     struct buf out;        /* waits for the socket; no memory while nothing does */
     size_t out_done;       /* of it */
+    size_t held;           /* bytes of head and early bytes that the server's memory counts */
     struct socket_address peer;
     enum input input;
     bool tls;

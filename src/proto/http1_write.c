@@ -160,7 +160,11 @@ void http1_write_status(struct buf *out, int status)
     for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
         if (phrases[i].status == status)
             phrase = phrases[i].phrase;
-    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, phrase);
+    buf_add(out, STR("HTTP/1.1 "));
+    buf_add_number(out, (uint64_t)status);
+    buf_add_byte(out, ' ');
+    buf_add(out, str_of(phrase));
+    buf_add(out, STR("\r\n"));
 }
 
 void http1_write_field(struct buf *out, struct str name, struct str value)

@@ -124,13 +124,15 @@ void json_write_text(struct buf *b, const char *text)
 void json_write_u64(struct buf *b, uint64_t value)
 {
     separate(b);
-    buf_addf(b, "%llu", (unsigned long long)value);
+    buf_add_number(b, value);
 }
 
 void json_write_i64(struct buf *b, int64_t value)
 {
     separate(b);
-    buf_addf(b, "%lld", (long long)value);
+    if (value < 0)
+        buf_add_byte(b, '-');
+    buf_add_number(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_write_bool(struct buf *b, bool value)

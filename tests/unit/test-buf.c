@@ -53,6 +53,17 @@ static void format_adds_behind_what_is_there(void **state)
     assert_int_equal(b.n, 0);
 }
 
+static void numbers_are_written_in_decimal(void **state)
+{
+    AUTO_BUF b = { 0 };
+    static const uint64_t numbers[] = { 0, 9, 10, 1234567890, UINT64_MAX };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        buf_add_number(&b, numbers[i]);
+        buf_add_byte(&b, ' ');
+    }
+    assert_string_equal(buf_text(&b), "0 9 10 1234567890 18446744073709551615 ");
+}
+
 static void room_is_filled_and_then_counted(void **state)
 {
     AUTO_BUF b = { 0 };
@@ -261,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_buffer_keeps_nul_bytes),
         cmocka_unit_test(an_empty_buffer_is_empty_text),
         cmocka_unit_test(format_adds_behind_what_is_there),
+        cmocka_unit_test(numbers_are_written_in_decimal),
         cmocka_unit_test(room_is_filled_and_then_counted),
         cmocka_unit_test(take_hands_over_and_empties),
         cmocka_unit_test(a_queue_takes_what_fits),

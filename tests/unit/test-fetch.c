@@ -421,14 +421,32 @@ static bool is_gone(void *ctx)
     return b->gone > 0;
 }
 
+static bool has_head(void *ctx)
+{
+    const struct outcome *o = ctx;
+    return o->heads > 0;
+}
+
+static bool has_piece(void *ctx)
+{
+    const struct outcome *o = ctx;
+    return o->pieces > 0;
+}
+
+static bool is_held(void *ctx)
+{
+    const struct bench *b = ctx;
+    return b->held != NULL;
+}
+
 static void a_paused_fetch_slows_its_sender_and_goes_on(void **state)
 {
     struct bench b;
     struct outcome o = { .pause_at_head = true };
     setup(&b);
-    begin(&b, &o, &(struct fetch_options){ .idle_ms = 20 }, "http", b.port, "/big");
-    loop_for(b.loop, 60); /* paused time is no silence */
-    assert_int_equal(o.heads, 1);
+    begin(&b, &o, &(struct fetch_options){ .idle_ms = 400 }, "http", b.port, "/big");
+    loop_until(b.loop, has_head, &o);
+    loop_for(b.loop, 500); /* paused time is no silence */
     assert_int_equal(o.pieces, 0);
     assert_false(o.done);
     fetch_resume(o.fetch);
@@ -451,7 +469,10 @@ static void after_a_cancel_nothing_is_called(void **state)
     begin(&b, &at_head, &(struct fetch_options){ 0 }, "http", b.port, "/big");
     begin(&b, &at_body, &(struct fetch_options){ 0 }, "http", b.port, "/big");
     begin(&b, &paused, &(struct fetch_options){ 0 }, "http", b.port, "/big");
-    loop_for(b.loop, 30);
+    loop_until(b.loop, is_held, &b);
+    loop_until(b.loop, has_head, &at_head);
+    loop_until(b.loop, has_piece, &at_body);
+    loop_until(b.loop, has_head, &paused);
     fetch_cancel(waiting.fetch);
     fetch_resume(paused.fetch);
     fetch_cancel(paused.fetch);
@@ -476,7 +497,7 @@ static void freeing_the_fetcher_cancels_all(void **state)
     struct outcome o[3] = { 0 };
     setup(&b);
     begin(&b, &o[0], &(struct fetch_options){ 0 }, "http", b.port, "/hold");
-    loop_for(b.loop, 10);
+    loop_until(b.loop, is_held, &b);
     begin(&b, &o[1], &(struct fetch_options){ 0 }, "http", b.port, "/hello");
     begin(&b, &o[2], &(struct fetch_options){ 0 }, "https", b.tls_port, "/hello");
     fetch_resume(o[2].fetch);
@@ -491,7 +512,7 @@ static void freeing_the_fetcher_cancels_all(void **state)
 
 static void each_bound_of_time_ends_a_fetch(void **state)
 {
-    static const struct fetch_options rows[] = { { .idle_ms = 20 }, { .total_ms = 20 } };
+    static const struct fetch_options rows[] = { { .idle_ms = 300 }, { .total_ms = 300 } };
     struct bench b;
     setup(&b);
     for (size_t i = 0; i < 2; i++) {

@@ -88,21 +88,16 @@ static void answer(struct chaos *c, struct owner *o, struct request *r)
     static char large[200000];
     size_t n = roll(c, 4) ? roll(c, 100) : sizeof large;
     c->returned++;
-    switch (roll(c, 6)) {
-    case 0:
+    unsigned what = roll(c, 6);
+    if (what == 0) {
         request_drop(r);
-        break;
-    case 1:
+    } else if (what == 1) {
         request_fail(r, &(struct failure){ .status = 404, .message = STR("no") });
-        break;
-    case 2:
-        if (o) {
-            c->returned--;
-            o->stream = sse_stream_begin(r, &(struct stream_owner){ on_ready, on_stream_gone, o });
-            o->done = 0;
-            break;
-        } /* fall through */
-    default:
+    } else if (what == 2 && o) {
+        c->returned--; /* end_stream counts */
+        o->stream = sse_stream_begin(r, &(struct stream_owner){ on_ready, on_stream_gone, o });
+        o->done = 0;
+    } else {
         request_answer(r,
                        &(struct answer){ .status = roll(c, 5) ? 200 : 204, .body = { large, n } });
     }
@@ -152,8 +147,8 @@ static const char *const pieces[] = {
     "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /a HTTP/1.0\r\n\r\n",
     "HEAD /a?b=c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-    "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\nGET /c HTTP/1.1\r\nHost: "
-    "a\r\n\r\n",
+    ("GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"
+     "GET /c HTTP/1.1\r\nHost: a\r\n\r\n"),
     "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde",
     "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab",
     "cde",

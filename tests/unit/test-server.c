@@ -521,6 +521,25 @@ static void bodies_in_flight_have_a_budget(void **state)
     teardown(&b);
 }
 
+static void heads_that_never_end_have_the_same_budget(void **state)
+{
+    struct bench b;
+    struct peer p;
+    struct server_options options = server_options_default;
+    AUTO_BUF head = { 0 };
+    options.memory_budget = 40000;
+    setup_with(&b, &options);
+    buf_addf(&head, "GET /%0*d", 60000, 1);
+    peer_connect(&p, b.loop, b.port);
+    peer_send(&p, buf_str(&head));
+    peer_expect(&p, "HTTP/1.1 529 ");
+    peer_finish(&p);
+    peer_expect_end(&p);
+    assert_int_equal(server_counters(b.server)->memory, 0);
+    peer_close(&p);
+    teardown(&b);
+}
+
 static void a_length_alone_takes_no_memory(void **state)
 {
     struct bench b;
@@ -529,7 +548,7 @@ static void a_length_alone_takes_no_memory(void **state)
     peer_connect(&p, b.loop, b.port);
     peer_say(&p, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\nabc");
     loop_for(b.loop, 5);
-    assert_true(server_counters(b.server)->memory <= 1024);
+    assert_true(server_counters(b.server)->memory < 4096);
     peer_close(&p);
     teardown(&b);
 }
@@ -542,7 +561,7 @@ static void slow_heads_and_slow_bodies_are_408(void **state)
     };
     struct bench b;
     struct server_options options = server_options_default;
-    options.head_ms = options.body_ms = 20;
+    options.head_ms = options.body_ms = 200;
     setup_with(&b, &options);
     for (int i = 0; i < 2; i++) {
         struct peer p;
@@ -594,8 +613,8 @@ static void idle_connections_are_closed_silently(void **state)
     struct bench b;
     struct peer p, q;
     struct server_options options = server_options_default;
-    options.idle_ms = 20;
-    options.head_ms = 20;
+    options.idle_ms = 200;
+    options.head_ms = 200;
     setup_with(&b, &options);
     peer_connect(&p, b.loop, b.port); /* never says anything */
     peer_connect(&q, b.loop, b.port);
@@ -675,6 +694,18 @@ static void a_long_poll_can_take_the_end_of_the_clients_data_for_its_going(void 
     teardown(&b);
 }
 
+static bool has_request(void *ctx)
+{
+    const struct bench *b = ctx;
+    return server_counters(b->server)->requests == 1;
+}
+
+static bool has_nobody(void *ctx)
+{
+    const struct bench *b = ctx;
+    return server_counters(b->server)->connections == 0;
+}
+
 /* A client that leaves in the middle of a body never reaches the handler. */
 static void a_body_that_is_cut_is_silent(void **state)
 {
@@ -684,16 +715,15 @@ static void a_body_that_is_cut_is_silent(void **state)
     for (int i = 0; i < 2; i++) {
         peer_connect(&p, b.loop, b.port);
         peer_say(&p, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\n\r\nabc");
-        loop_for(b.loop, 3);
+        loop_until(b.loop, has_request, &b);
         if (i)
             peer_abort(&p);
         else
             peer_close(&p);
-        loop_for(b.loop, 3);
+        loop_until(b.loop, has_nobody, &b);
     }
     assert_int_equal(b.admitted, 2);
     assert_int_equal(b.handled, 0);
-    assert_int_equal(server_counters(b.server)->connections, 0);
     assert_int_equal(server_counters(b.server)->requests, 0);
     teardown(&b);
 }
@@ -913,6 +943,7 @@ int main(void)
         cmocka_unit_test(a_request_can_be_refused_later_without_its_body),
         cmocka_unit_test(a_dropped_request_cuts_the_connection),
         cmocka_unit_test(bodies_in_flight_have_a_budget),
+        cmocka_unit_test(heads_that_never_end_have_the_same_budget),
         cmocka_unit_test(a_length_alone_takes_no_memory),
         cmocka_unit_test(slow_heads_and_slow_bodies_are_408),
         cmocka_unit_test(a_body_that_drips_is_408_although_each_byte_is_progress),
