@@ -189,11 +189,10 @@ static void open_bare(struct bare *b, const char *path)
 {
     struct err e;
     if (database_open(&b->database, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 0, &e) < 0 ||
-        database_exec(
-            &b->database,
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-            "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384;",
-            &e) < 0 ||
+        database_exec(&b->database,
+                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                      "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16384;",
+                      &e) < 0 ||
         schema_migrate(&b->database, &schema_postern, &e) < 0)
         die("open bare SQLite", e.text);
     for (int i = 0; i < WRITERS_MAX; i++) {

@@ -244,14 +244,33 @@ static void more_kinds_of_query_than_are_kept_prepared_are_answered(struct world
 
 static void of_a_removed_session_nothing_is_left_in_the_database(struct world *w)
 {
-    make_session(w, "sesn_1", 200);
+    make_session(w, "sesn_1", 1000);
     make_session(w, "sesn_2", 3);
     struct id id = id_of("sesn_1");
     struct tx *tx = tx_new();
     tx_remove(tx, RECORD_SESSION, &id, 1);
     assert_done(w, tx);
+    while (sqlite_number(w, "SELECT count(*) FROM entry") +
+               sqlite_number(w, "SELECT count(*) FROM gone") >
+           3)
+        usleep(1000); /* its entries go some at a time, when nothing else is to do */
     assert_int_equal(sqlite_number(w, "SELECT count(*) FROM entry"), 3);
     assert_int_equal(sqlite_number(w, "SELECT count(*) FROM record"), 1);
+}
+
+static void what_a_killed_process_left_of_a_removed_session_goes_at_the_next_start(struct world *w)
+{
+    make_session(w, "sesn_1", 1000);
+    make_session(w, "sesn_2", 3);
+    shut(w);
+    sqlite_run(w, "INSERT INTO gone SELECT key FROM record WHERE id = 'sesn_1';"
+                  "DELETE FROM record WHERE id = 'sesn_1'");
+    w->backend->reopen(w);
+    while (sqlite_number(w, "SELECT count(*) FROM entry") +
+               sqlite_number(w, "SELECT count(*) FROM gone") >
+           3)
+        usleep(1000);
+    assert_int_equal(last_seq(w, "sesn_2"), 3);
 }
 
 static struct tx *large(const char *id, size_t size)
@@ -342,6 +361,7 @@ int main(void)
         CLAIM(every_query_of_entries_is_answered_by_an_index),
         CLAIM(more_kinds_of_query_than_are_kept_prepared_are_answered),
         CLAIM(of_a_removed_session_nothing_is_left_in_the_database),
+        CLAIM(what_a_killed_process_left_of_a_removed_session_goes_at_the_next_start),
         CLAIM(what_waits_is_bounded_and_answered_in_order),
         CLAIM(a_freed_store_answers_nobody),
         CLAIM(a_store_may_be_freed_by_an_answer),

@@ -92,8 +92,9 @@ static const struct {
     const char *sql, *text; /* %s: the row's first column */
 } questions[] = {
     { "PRAGMA integrity_check(100)", "SQLite: %s" },
-    { "SELECT \"table\" || ' row ' || rowid FROM pragma_foreign_key_check",
-      "an entry belongs to no session: %s" },
+    { "SELECT DISTINCT 'log ' || session FROM entry WHERE session NOT IN "
+      "(SELECT key FROM record UNION ALL SELECT session FROM gone)",
+      "%s belongs to no session" },
     { "SELECT id FROM record JOIN (SELECT session, count(*) AS n, min(seq) AS first, max(seq) AS "
       "last "
       "FROM entry GROUP BY session) ON session = key WHERE first <> 1 OR last <> n",

@@ -169,7 +169,7 @@ static int take(struct database *d, const struct change *c, struct err *e)
     if (found.revision != c->seen)
         return tx_conflict_record(&c->record, c->seen, found.revision, e);
     if (c->record.kind == RECORD_SESSION &&
-        run_on(d, "DELETE FROM entry WHERE session=?1", found.key, e) < 0)
+        run_on(d, "INSERT INTO gone (session) VALUES (?1)", found.key, e) < 0)
         return -1;
     return run_on(d, "DELETE FROM record WHERE key=?1", found.key, e);
 }
@@ -243,4 +243,30 @@ int changes_make(struct database *d, const struct tx *tx, struct err *e)
         if (makers[c->kind](d, c, e) < 0)
             return -1;
     return 0;
+}
+
+bool changes_leave_a_log(const struct tx *tx)
+{
+    for (const struct change *c = tx->first; c; c = c->next)
+        if (c->kind == CHANGE_REMOVE && c->record.kind == RECORD_SESSION)
+            return true;
+    return false;
+}
+
+int changes_sweep(struct database *d, struct err *e)
+{
+    int64_t session;
+    if (database_number(d, "SELECT min(session) FROM gone", 0, &session, e) < 0)
+        return -1;
+    if (!session)
+        return 0;
+    if (run_on(d,
+               "DELETE FROM entry WHERE key IN (SELECT key FROM entry INDEXED BY entry_by_seq "
+               "WHERE session=?1 LIMIT 256)",
+               session, e) < 0)
+        return -1;
+    if (sqlite3_changes(d->db) == 0 &&
+        run_on(d, "DELETE FROM gone WHERE session=?1", session, e) < 0)
+        return -1;
+    return 1;
 }

@@ -11,7 +11,7 @@
  * pages that it writes when the table itself is sorted by session (docs/design/store.md). */
 static const char version_1[] =
     "CREATE TABLE record ("
-    "  key INTEGER PRIMARY KEY,"
+    "  key INTEGER PRIMARY KEY AUTOINCREMENT," /* never used again: see gone */
     "  kind INTEGER NOT NULL,"
     "  id TEXT NOT NULL,"
     "  workspace TEXT,"
@@ -46,7 +46,7 @@ static const char version_1[] =
     "CREATE INDEX record_by_due ON record (kind, due_at) WHERE due_at IS NOT NULL;"
     "CREATE TABLE entry ("
     "  key INTEGER PRIMARY KEY,"
-    "  session INTEGER NOT NULL REFERENCES record (key),"
+    "  session INTEGER NOT NULL,"
     "  seq INTEGER NOT NULL,"
     "  shows INTEGER NOT NULL,"
     "  at INTEGER NOT NULL,"
@@ -55,9 +55,12 @@ static const char version_1[] =
     "  inner BLOB,"
     "  body BLOB NOT NULL"
     ") STRICT;"
-    "CREATE UNIQUE INDEX entry_by_seq ON entry (session, seq);"
+    /* All that a query filters by stands in the index: what it passes over costs no page of bodies. */
+    "CREATE INDEX entry_by_seq ON entry (session, seq, shows, at, type);"
     /* 2: ENTRY_INTERNAL */
-    "CREATE UNIQUE INDEX entry_by_id ON entry (session, id) WHERE shows < 2;";
+    "CREATE UNIQUE INDEX entry_by_id ON entry (session, id) WHERE shows < 2;"
+    /* Keys of removed sessions whose entries are still to be removed, some at a time. */
+    "CREATE TABLE gone (session INTEGER PRIMARY KEY) STRICT;";
 
 static const char *const changes[] = { version_1 };
 

@@ -244,7 +244,7 @@ static const struct store_ops sqlite_ops = {
 
 /* What the two connections have in common. A cell_size_check finds a damaged page when it is read. */
 #define COMMON_SETTINGS                                                                            \
-    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"          \
+    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"                                    \
     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;"
 
 /* In WAL mode each commit is one write and one fdatasync of the log. FULL: the answer comes after that.

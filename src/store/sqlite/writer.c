@@ -7,8 +7,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
+enum { GROUPS_PER_SWEEP = 16 };
+
 struct writer {
-    struct database database; /* the thread's alone */
+    struct database database; /* this and the next two are the thread's alone */
+    bool sweeping;            /* there may be entries of removed sessions; true at first */
+    int unswept;              /* groups since the last sweep */
     const char *mark;
     void (*answered)(void *ctx);
     void *ctx;
@@ -76,12 +80,38 @@ static void commit_group(struct writer *w, struct tx_queue *group, bool probe, s
             tx->err = e;
         if (tx->err.kind == E_IO)
             *failure = tx->err;
+        if (tx->err.kind == E_NONE && changes_leave_a_log(tx))
+            w->sweeping = true;
     }
+}
+
+/* Removes some of what removed sessions left. A failure is no transaction's: the next removal, or the
+ * next start, tries again. */
+static void sweep(struct writer *w)
+{
+    struct database *d = &w->database;
+    struct err e;
+    int more = run(d, "BEGIN IMMEDIATE", &e) < 0 ? -1 : changes_sweep(d, &e);
+    w->sweeping = more > 0 && run(d, "COMMIT", &e) == 0;
+    if (!w->sweeping)
+        rollback(d);
+    w->unswept = 0;
+}
+
+/* When nothing else is to do, and now and then when there always is. */
+static bool time_to_sweep(struct writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool idle = !w->waiting.first && !w->probe && !w->stop;
+    pthread_mutex_unlock(&w->lock);
+    return w->sweeping && (idle || ++w->unswept > GROUPS_PER_SWEEP);
 }
 
 /* Waits for something to do. False at the end. */
 static bool next_group(struct writer *w, struct tx_queue *group, bool *probe)
 {
+    while (time_to_sweep(w))
+        sweep(w);
     pthread_mutex_lock(&w->lock);
     while (!w->stop && !w->waiting.first && !w->probe)
         pthread_cond_wait(&w->wake, &w->lock);
@@ -119,6 +149,7 @@ int writer_new(struct writer **out, struct database *d, const char *mark,
     sigset_t all, before;
     w->database = *d;
     *d = (struct database){ 0 };
+    w->sweeping = true;
     w->mark = mark;
     w->answered = answered;
     w->ctx = ctx;
