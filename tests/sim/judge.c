@@ -235,6 +235,16 @@ static void check_wanted(struct judge *j, const struct view *v)
         world_fail(j->w, "%s: there is work and no work item", v->session.text);
 }
 
+/* What the last idle named is what waits now. */
+static void check_named(struct judge *j, const struct view *v)
+{
+    const struct session *s = v->s;
+    size_t waiting = session_waiting(s, NULL, 0);
+    if (s->status == SESSION_IDLE && s->stop == STOP_REQUIRES_ACTION && s->named != waiting)
+        world_fail(j->w, "%s: %zu calls wait, the last idle named %zu", v->session.text, waiting,
+                   s->named);
+}
+
 static bool read_view(struct judge *j, struct view *v)
 {
     struct err e = { 0 };
@@ -259,6 +269,7 @@ static bool read_view(struct judge *j, struct view *v)
     check_record(j, v);
     check_items(j, v);
     check_wanted(j, v);
+    check_named(j, v);
     return true;
 }
 

@@ -83,6 +83,11 @@ static const char *check_result(const struct view *v, const struct event *e)
         return "a custom call is answered by another kind of event";
     if (custom && c->type != EVENT_AGENT_CUSTOM_TOOL_USE)
         return "it answers a call of another kind";
+    /* 3.6: the SDK's worker would run it again. */
+    bool rejected = c->state == CALL_ASKS && !id_is_none(&c->confirmation) && !c->allowed;
+    if (e->type == EVENT_AGENT_TOOL_RESULT && c->owner == OWNER_WORKER &&
+        c->permission != PERMISSION_DENY && !rejected)
+        return "a worker's call is closed by an event that workers do not know";
     if (!id_is_none(&e->work) && c->state != CALL_WAITS && !c->doubtful)
         return "a worker answers what it must not run";
     return NULL;
