@@ -122,13 +122,15 @@ static void begin(struct deciding *x)
 static void go_on(struct deciding *x)
 {
     struct session *s = x->s;
-    if (x->rules->parked || (s->status == SESSION_RESCHEDULING && x->now < s->retry_at))
+    if (s->status == SESSION_RESCHEDULING && (x->rules->parked || x->now < s->retry_at))
         return;
     bool affordable = budget_allows(s, x->rules->priced);
     if (s->status == SESSION_IDLE && s->stop == STOP_BUDGET_REACHED && !affordable)
         return;
     if (s->status != SESSION_RUNNING)
         turn_run(x);
+    if (x->rules->parked)
+        return; /* it runs, so the next process goes on with it */
     take_system_messages(x);
     if (!affordable) {
         idle_plain(x, STOP_BUDGET_REACHED);

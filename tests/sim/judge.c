@@ -400,6 +400,14 @@ static void check_item(struct judge *j, const struct rpc *r)
                    STR_ARGS(record.state));
 }
 
+static void check_holder(struct judge *j, const struct rpc *r)
+{
+    bool extended = false;
+    json_slice_bool(json_slice_get(buf_str(&r->json), "lease_extended"), &extended);
+    if (r->superseded && extended)
+        world_fail(j->w, "%s: the lease of an earlier claim was extended", r->work.text);
+}
+
 static void check_mark(struct judge *j, const struct rpc *r)
 {
     const struct view *v = judge_view(j, &r->session);
@@ -416,8 +424,11 @@ void judge_acknowledged(struct judge *j, const struct rpc *r)
     case RPC_SEND:
         check_sent(j, r);
         break;
-    case RPC_ACK:
     case RPC_HEARTBEAT:
+        check_holder(j, r);
+        check_item(j, r);
+        break;
+    case RPC_ACK:
     case RPC_STOP:
     case RPC_NACK:
         check_item(j, r);

@@ -157,6 +157,7 @@ static bool admit(struct rpc *r, struct asker *asker)
     const struct str token = { (const char *)r->token.bytes, sizeof r->token.bytes };
     int known = engine_token(w->engine, token, asker, &e);
     asker->retry_count = r->attempt;
+    r->superseded = known == 1 && asker->superseded;
     return known == 1 && (!asker->superseded || r->kind == RPC_HEARTBEAT);
 }
 

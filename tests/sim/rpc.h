@@ -39,7 +39,8 @@ struct rpc {
     struct buf long_text;             /* of draft and patch */
     char text[60];                    /* reason, expected heartbeat, worker's name */
     bool force;
-    unsigned stint; /* the asker's own */
+    bool superseded; /* the token was of an earlier claim */
+    unsigned stint;  /* the asker's own */
     struct call_mark mark;
 
     /* The answer: status 0 when there was none. */

@@ -326,6 +326,23 @@ static void a_parked_session_goes_on_in_the_next_process(void **state)
     expect(&k, "start", "ask");
 }
 
+static void a_turn_that_could_go_on_while_the_process_stops_is_left_running(void **state)
+{
+    (void)state;
+    AUTO_DESK k;
+    desk_open(&k);
+    desk_message(&k, "[1]");
+    struct answer_call c = desk_call("bash", POLICY_ALWAYS_ALLOW);
+    desk_answer(&k, "", &c, 1);
+    k.rules.parked = true;
+    struct id id = desk_nth_id(&k, 0);
+    desk_result(&k, &id);
+    expect(&k, "result running t_running", "");
+    k.rules.parked = false;
+    desk_crash(&k);
+    expect(&k, "start", "ask");
+}
+
 static void seconds_count_while_running_only(void **state)
 {
     (void)state;
@@ -390,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_request_that_a_crash_cut_off_is_made_again),
         cmocka_unit_test(server_tools_that_a_crash_cut_off_run_again_only_when_that_is_safe),
         cmocka_unit_test(a_parked_session_goes_on_in_the_next_process),
+        cmocka_unit_test(a_turn_that_could_go_on_while_the_process_stops_is_left_running),
         cmocka_unit_test(seconds_count_while_running_only),
         cmocka_unit_test(an_update_says_only_what_changed),
     };
