@@ -121,7 +121,7 @@ static void custom_add(struct building *b, const struct json *custom)
     struct tool tool = {
         .name = keep(b, name),
         .owner = OWNER_APPLICATION,
-        .repeat = policy_repeat(name),
+        .repeat = REPEAT_NEVER, /* whatever it is called: nobody here knows what it does */
         .grant = { .offered = true, .custom = true },
         .options = STR("{}"),
     };

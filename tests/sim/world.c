@@ -61,7 +61,7 @@ static void faults_choose(struct world *w)
 {
     static const unsigned crash[] = { 0, 0, 1, 3, 10, 40 }, commit[] = { 0, 0, 200, 600 },
                           loss[] = { 0, 0, 20, 100 }, model[] = { 0, 50, 200, 500 },
-                          worker[] = { 0, 0, 5, 30 };
+                          worker[] = { 0, 0, 10, 40, 120 };
 #define PICK(row) pick(w, row, sizeof row / sizeof *row)
     w->faults = (struct faults){ .crash = PICK(crash),
                                  .commit = PICK(commit),
