@@ -103,7 +103,9 @@ static bool no_such_call(struct request *r, const struct route *other)
     AUTO_BUF text = { 0 };
     route_methods(r, &methods);
     buf_addf(&text, "this path takes %s", buf_text(&methods));
-    return refuse(r, 405, buf_text(&text));
+    request_fail(r, &(struct failure){
+                        .status = 405, .message = buf_str(&text), .allow = buf_str(&methods) });
+    return false;
 }
 
 static bool throttle(struct api *api, struct request *r, const struct route *route,

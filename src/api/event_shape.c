@@ -52,7 +52,20 @@ static const struct schema_variant document_sources[] = {
     { "base64", &document_data }, { "text", &text_data }, { "url", &url }, { NULL, NULL }
 };
 
+/* Models refuse texts of blanks alone, and what is in a log is sent with every later request. A result
+ * may be empty: the model is told so (contract 3.2). */
+static const char *blank_refuses(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!strchr(" \t\r\n", text.p[i]))
+            return NULL;
+    return "must hold more than blanks";
+}
+
 static const struct schema_row text_rows[] = { { "text", SCHEMA_STRING, SCHEMA_REQUIRED } };
+static const struct schema_row words_rows[] = {
+    { "text", SCHEMA_STRING, SCHEMA_REQUIRED, .refuses = blank_refuses },
+};
 static const struct schema_row image_rows[] = {
     { "source", SCHEMA_VARIANT, SCHEMA_REQUIRED, .variants = image_sources },
 };
@@ -62,6 +75,7 @@ static const struct schema_row document_rows[] = {
     { "context", SCHEMA_STRING, SCHEMA_NULLABLE },
 };
 static const struct schema_table text_block = { ROWS(text_rows) };
+static const struct schema_table words_block = { ROWS(words_rows) };
 static const struct schema_table image_block = { ROWS(image_rows) };
 static const struct schema_table document_block = { ROWS(document_rows) };
 static const struct schema_variant text_blocks[] = { { "text", &text_block }, { NULL, NULL } };
@@ -75,7 +89,9 @@ static const struct schema_row search_rows[] = {
     { "citations", SCHEMA_OBJECT, SCHEMA_NULLABLE, .table = &citations },
 };
 static const struct schema_table search_block = { ROWS(search_rows) };
-static const struct schema_variant message_blocks[] = { { "text", &text_block },
+static const struct schema_variant words_blocks[] = { { "text", &words_block }, { NULL, NULL } };
+static const struct schema_row words_item = { NULL, SCHEMA_VARIANT, .variants = words_blocks };
+static const struct schema_variant message_blocks[] = { { "text", &words_block },
                                                         { "image", &image_block },
                                                         { "document", &document_block },
                                                         { NULL, NULL } };
@@ -119,7 +135,7 @@ static const struct schema_row confirmation_rows[] = {
 static const struct schema_row result_rows[] = { ID_ROW("tool_use_id"), RESULT_ROWS };
 static const struct schema_row custom_result_rows[] = { ID_ROW("custom_tool_use_id"), RESULT_ROWS };
 static const struct schema_row system_rows[] = {
-    { "content", SCHEMA_ARRAY, SCHEMA_REQUIRED, .min = 1, .max = 1000, .item = &text_item },
+    { "content", SCHEMA_ARRAY, SCHEMA_REQUIRED, .min = 1, .max = 1000, .item = &words_item },
 };
 static const struct schema_table message = { ROWS(message_rows) };
 static const struct schema_table interrupt = { ROWS(interrupt_rows) };

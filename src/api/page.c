@@ -69,7 +69,8 @@ static struct cursor cursor_of(const struct record *r, bool oldest_first, bool b
 struct gathered {
     struct buf *text;
     size_t starts[1001];       /* of each record's text; the last one is the end */
-    struct record first, last; /* names and places only */
+    struct record first, last; /* of those shown: names and places only */
+    struct record read;        /* the last one that was looked at */
     size_t count;
     bool more;
 };
@@ -92,16 +93,19 @@ static int gather_step(struct errand *x, const struct page *p, struct record_que
             g->more = true;
             return 0;
         }
-        if (g->count == 0)
-            g->first = list.items[i];
-        g->last = list.items[i];
-        if (write(x, &list.items[i], g->text, &e) < 0) {
+        g->read = list.items[i];
+        if (write(x, &g->read, g->text, &e) < 0) {
             errand_fail_store(x, &e);
             return -1;
         }
+        if (g->text->n == g->starts[g->count])
+            continue; /* left out */
+        if (g->count == 0)
+            g->first = g->read;
+        g->last = g->read;
         g->starts[++g->count] = g->text->n;
     }
-    query->after = &g->last;
+    query->after = &g->read;
     return list.count == query->limit;
 }
 

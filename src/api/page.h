@@ -35,7 +35,8 @@ int page_fits(struct errand *x, const struct page *p, bool oldest_first, int64_t
 void page_write_cursor(struct errand *x, const struct page *p, const struct cursor *c,
                        struct buf *out);
 
-/* Appends a record as clients see it. 0, or -1 with *e. */
+/* Appends a record as clients see it; one for which it appends nothing is left out of the page. 0, or -1
+ * with *e. */
 typedef int page_write(struct errand *x, const struct record *r, struct buf *out, struct err *e);
 
 /* Answers with {"data":[...],"next_page":...}. Fills in what the query needs: workspace, place, limit. */

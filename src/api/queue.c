@@ -7,6 +7,7 @@
 #include "api/turn.h"
 #include "proto/json_slice.h"
 #include "proto/json_write.h"
+#include "proto/schema.h"
 
 #include <stdio.h>
 
@@ -61,6 +62,21 @@ static int write_work(struct errand *x, const struct record *r, struct buf *out,
     return work_json(r, out, e);
 }
 
+/* The number of states asked for, or -1 and answered. */
+static int read_states(struct errand *x, struct str *out, size_t room)
+{
+    static const char *const words[] = {
+        "queued", "starting", "active", "stopping", "stopped", NULL
+    };
+    int count = errand_texts(x, "state", out, room);
+    for (int i = 0; i < count; i++)
+        if (schema_word(words, out[i]) < 0) {
+            errand_fail(x, 400, NULL, "state: takes queued, starting, active, stopping, stopped");
+            return -1;
+        }
+    return count;
+}
+
 void queue_list(struct errand *x)
 {
     enum { STATES = 8 };
@@ -68,18 +84,19 @@ void queue_list(struct errand *x)
     struct page page;
     struct str states[STATES];
     char list[ID_SIZE + 8];
-    bool ignored = false;
+    bool dead = false;
     if (errand_environment(x, &environment) < 0)
         return;
     snprintf(list, sizeof list, "work %s", environment.id.text);
-    if (page_begin(x, &page, list, 20, 100) < 0 || errand_bool(x, "dead_letter", &ignored) < 0 ||
+    if (page_begin(x, &page, list, 20, 100) < 0 || errand_bool(x, "dead_letter", &dead) < 0 ||
         page_fits(x, &page, false, 0, 0) < 0)
         return;
-    int count = errand_texts(x, "state", states, STATES);
+    int count = read_states(x, states, STATES);
     if (count < 0)
         return;
     struct record_query query = { .kind = RECORD_WORK,
                                   .parent = &environment.id,
+                                  .number = dead, /* work records of dead letters have 1 */
                                   .states = states,
                                   .state_count = (size_t)count };
     page_answer(x, &page, &query, write_work);

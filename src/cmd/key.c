@@ -147,6 +147,8 @@ int cmd_key(int argc, char **argv)
         return 0;
     }
     const char *what = operation_of(words, argv, &why);
+    if (o.read_only && o.environment)
+        return usage("--read-only is for API keys; a worker's key serves a queue");
     int64_t expires = o.expires ? seconds_of(o.expires) : 0;
     if (!what)
         return usage(why);

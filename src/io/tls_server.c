@@ -67,6 +67,13 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* A key with a pass phrase is none: asking for it would stop the server at its terminal. */
+static int no_pass_phrase(char *buf, int size, int writing, void *ctx)
+{
+    (void)buf, (void)size, (void)writing, (void)ctx;
+    return 0;
+}
+
 static int refuse(const char *path, const char *what, struct err *e)
 {
     unsigned long code = ERR_peek_last_error();
@@ -90,11 +97,13 @@ static int context_new(const struct tls_server *t, SSL_CTX **out, struct err *e)
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     if (SSL_CTX_use_certificate_chain_file(context, t->certificate) != 1)
         rc = refuse(t->certificate, "certificate in PEM form", e);
     else if (SSL_CTX_use_PrivateKey_file(context, t->key, SSL_FILETYPE_PEM) != 1)
-        rc = refuse(t->key, "private key in PEM form that fits the certificate", e);
+        rc = refuse(t->key,
+                    "private key in PEM form, without a pass phrase, that fits the certificate", e);
     else if (SSL_CTX_check_private_key(context) != 1)
         rc = refuse(t->key, "private key that fits the certificate", e);
     if (rc != 0) {

@@ -162,7 +162,7 @@ void failure_write(struct buf *out, const struct failure *f, const struct id *re
 
 void request_fail(struct request *r, const struct failure *f)
 {
-    struct http1_field fields[2];
+    struct http1_field fields[3];
     struct answer a = { .status = f->status, .fields = fields };
     char seconds[16];
     AUTO_BUF body = { 0 };
@@ -170,6 +170,8 @@ void request_fail(struct request *r, const struct failure *f)
         snprintf(seconds, sizeof seconds, "%u", f->retry_after);
         fields[a.field_count++] = (struct http1_field){ STR("retry-after"), str_of(seconds) };
     }
+    if (f->allow.n)
+        fields[a.field_count++] = (struct http1_field){ STR("allow"), f->allow };
     if (f->no_retry)
         fields[a.field_count++] = (struct http1_field){ STR("x-should-retry"), STR("false") };
     failure_write(&body, f, &r->id);

@@ -62,6 +62,7 @@ struct failure {
     const char *code;     /* details.error_code, or NULL */
     struct str details;   /* further members of "details", or */
     struct str members;   /* of "error": ready JSON without braces, or empty */
+    struct str allow;     /* of a 405: the methods that the path takes (RFC 9110 15.5.6) */
     unsigned retry_after; /* seconds; 0: no such field */
     bool no_retry;        /* says "x-should-retry: false" (contract 1.6) */
 };

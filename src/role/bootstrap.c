@@ -138,23 +138,39 @@ static void keep_key(struct making *m, struct str text, enum asker_kind kind,
     out[text.n] = '\0';
 }
 
-static void read_old(struct making *m, const char *env_file)
+static bool is_ours(struct str name)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        if (str_eq(name, str_of(names[i])))
+            return true;
+    return false;
+}
+
+/* A file with anything else in it is not replaced: somebody may have no copy. */
+static int read_old(struct making *m, const char *env_file, struct err *e)
 {
     char text[FILE_MAX];
-    AUTO_FD fd = env_file ? open(env_file, O_RDONLY | O_CLOEXEC) : -1;
+    AUTO_FD fd = open(env_file, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text);
     if (n <= 0)
-        return; /* no file: new keys */
+        return 0; /* no file: new keys */
+    int rc = 0;
     struct str rest = { text, (size_t)n }, line, name;
     while (str_cut(&rest, '\n', &line)) {
-        if (!str_cut(&line, '=', &name))
+        if (!str_cut(&line, '=', &name) || name.n == 0)
             continue;
-        if (str_eq(name, str_of(names[API_KEY])))
+        if (!is_ours(name))
+            rc = err_set(e, E_CONFLICT, 0,
+                         "'%s' holds other things than the keys of a control plane; name another "
+                         "file",
+                         env_file);
+        else if (str_eq(name, str_of(names[API_KEY])))
             keep_key(m, line, ASKER_API_KEY, m->out->api_key);
         else if (str_eq(name, str_of(names[ENVIRONMENT_KEY])))
             keep_key(m, line, ASKER_ENVIRONMENT_KEY, m->out->environment_key);
     }
     mem_wipe(text, sizeof text);
+    return rc;
 }
 
 static int make(struct making *m, const char *env_file, struct err *e)
@@ -163,7 +179,8 @@ static int make(struct making *m, const char *env_file, struct err *e)
         return -1;
     if (!env_file)
         return 0; /* nobody would be told the keys */
-    read_old(m, env_file);
+    if (read_old(m, env_file, e) < 0)
+        return -1;
     struct key_wish wish = { .kind = RECORD_API_KEY,
                              .workspace = m->out->workspace,
                              .name = STR("bootstrap") };

@@ -261,6 +261,7 @@ INVALID = {
     "unknown type": {"events": [{"type": "user.wish"}]},
     "redacted": {"events": [{"type": "user.message", "content": [{"type": "redacted"}]}]},
     "empty content": {"events": [{"type": "user.message", "content": []}]},
+    "blank text": {"events": [{"type": "user.message", "content": [{"type": "text", "text": " \n"}]}]},
     "text no string": {"events": [{"type": "user.message", "content": [{"type": "text", "text": 5}]}]},
     "unknown block": {"events": [{"type": "user.message", "content": [{"type": "video"}]}]},
     "image type": {"events": [{"type": "user.message", "content": [

@@ -36,6 +36,23 @@ def test_a_second_start_makes_nothing_new(own):
     assert type(scene.api)(scene.server.url, before["POSTERN_API_KEY"]).get("/v1/agents").status == 200
 
 
+def test_a_file_with_other_things_is_not_replaced_by_keys(postern, tmp_path):
+    other = tmp_path / "other.env"
+    other.write_text("HELLO=1\n")
+    done = run(postern, "--bootstrap", "--env-file", other, "--state", tmp_path / "state", "--listen", "127.0.0.1:0")
+    assert done.returncode == 5 and "other.env" in done.stderr
+    assert other.read_text() == "HELLO=1\n"
+
+
+def test_a_key_with_a_pass_phrase_is_refused_without_asking(postern, tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=localhost", "-days", "2",
+                    "-passout", "pass:secret", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+                   check=True, capture_output=True)
+    (tmp_path / "postern.yaml").write_text(f"tls:\n  certificate: {tmp_path}/cert.pem\n  key: {tmp_path}/key.pem\n")
+    done = run(postern, "--config", tmp_path / "postern.yaml", "--state", tmp_path / "state", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1 and "pass phrase" in done.stderr and "Enter" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_it_ends_well_on_a_signal(own, name):
     scene = own()

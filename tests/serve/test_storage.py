@@ -90,6 +90,16 @@ def test_a_damaged_database_is_refused(stopped):
     assert "postern" in ends(stopped)
 
 
+@pytest.mark.parametrize("at", [0, 4096])
+def test_the_check_says_that_a_database_is_damaged(stopped, postern, at):
+    data = bytearray(database(stopped).read_bytes())
+    data[at:at + 2048] = b"\xa5" * 2048
+    database(stopped).write_bytes(data)
+    done = subprocess.run([postern, "serve", "check", "--state", stopped.state], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 1 and "damaged" in done.stdout, done
+
+
 def test_a_file_that_is_no_database_is_refused(stopped):
     database(stopped).write_bytes(b"not a database at all\n" * 1000)
     ends(stopped)

@@ -212,6 +212,14 @@ def test_an_item_given_back_too_often_is_a_dead_letter_until_requeued(scene):
     assert last["state"] == "stopped" and last["dead_letter"] is True
     path = f"/v1/environments/{blocked.environment}/work"
     assert [one["id"] for one in scene.api.all(path, {"dead_letter": "true"})] == [work["id"]]
+    # Among others, also page by page.
+    others = [scene.api.good("POST", f"{path}/healthcheck")["id"] for _ in range(3)]
+    first = scene.api.good("GET", f"{path}?dead_letter=true&limit=1")
+    assert [one["id"] for one in first["data"]] == [work["id"]] and first["next_page"] is None
+    assert {one["id"] for one in scene.api.all(path, {"dead_letter": "false", "limit": 2})} >= set(others)
+    assert scene.api.get(f"{path}?state=nope").status == 400
+    for one in others:
+        scene.api.good("POST", f"{path}/{one}/stop", {"force": True})
     events = scene.wait(blocked.session, "session.error")
     assert events[-1]["error"]["type"] == "unknown_error" and events[-1]["error"]["retry_status"] == {"type": "exhausted"}
     fresh = scene.api.good("POST", blocked.work_path(work, "requeue"))

@@ -61,11 +61,9 @@ static int open_source(struct database *d, const char *path, struct err *e)
         return err_set(e, errno == ENOENT ? E_MISSING : E_IO, errno, "open '%s'", path);
     if (database_open(d, path, SQLITE_OPEN_READWRITE, PATIENCE_MS, e) < 0)
         return -1;
-    if (database_exec(d, "PRAGMA query_only = ON", e) == 0 &&
-        schema_is_ours(d, &schema_postern, e) == 0)
-        return 0;
-    database_close(d);
-    return -1;
+    if (database_exec(d, "PRAGMA query_only = ON", e) < 0)
+        return -1;
+    return schema_is_ours(d, &schema_postern, e);
 }
 
 int sqlite_store_backup(const char *dir, const char *to, struct err *e)
@@ -125,6 +123,19 @@ static int ask(struct database *d, size_t question, struct buf *report, struct e
     return row < 0 ? -1 : problems;
 }
 
+/* Whether the last call failed because of what stands in the file: that is what was asked for, no
+ * failure to look. */
+static bool damaged(const struct database *d, struct buf *report)
+{
+    int code = d->db ? sqlite3_errcode(d->db) & 0xff : SQLITE_OK;
+    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB)
+        return false;
+    buf_addf(report, "the file is %s: put a backup in its place\n",
+             code == SQLITE_NOTADB ? "no database, or damaged from its first page on"
+                                   : "damaged, and cannot be read any further");
+    return true;
+}
+
 int sqlite_store_check(const char *path, struct buf *report, struct err *e)
 {
     _Static_assert(RECORD_SESSION == 6, "the number stands in a question");
@@ -134,12 +145,12 @@ int sqlite_store_check(const char *path, struct buf *report, struct err *e)
         return err_set(e, errno == ENOENT ? E_MISSING : E_IO, errno, "look at '%s'", path);
     AUTO_FREE char *file = S_ISDIR(st.st_mode) ? place_database(path) : str_dup(str_of(path));
     if (open_source(&d, file, e) < 0)
-        return -1;
+        return damaged(&d, report) ? 1 : -1;
     int problems = 0;
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         int found = ask(&d, i, report, e);
         if (found < 0)
-            return -1;
+            return damaged(&d, report) ? problems + 1 : -1;
         problems += found;
     }
     return problems;
