@@ -395,6 +395,10 @@ static void check_item(struct judge *j, const struct rpc *r)
         return;
     }
     struct str said = json_slice_get(buf_str(&r->json), "state");
+    /* What was decided in the same transaction right behind it has its answer still to come. */
+    for (const struct rpc *other = j->w->rpcs; other; other = other->next)
+        if (id_eq(&other->work, &r->work))
+            return;
     if (said.n < 2 || !str_eq((struct str){ said.p + 1, said.n - 2 }, record.state))
         world_fail(j->w, "%s: said to be %.*s, stored as %.*s", r->work.text, STR_ARGS(said),
                    STR_ARGS(record.state));
