@@ -15,11 +15,19 @@
 
 enum { VIEWS_MAX = 64, LOOK_EVERY = 16 };
 
+/* Who was given an item last. */
+struct holder {
+    struct id work;
+    struct sha256 token;
+};
+
 struct judge {
     struct world *w;
     struct store *store; /* its own way to the disk */
     struct view *views[VIEWS_MAX];
     size_t view_count;
+    struct holder *holders;
+    size_t holder_count, holder_room;
     unsigned steps;
 };
 
@@ -54,6 +62,7 @@ void judge_free(struct judge *j)
 {
     for (size_t i = 0; i < j->view_count; i++)
         view_free(j->views[i]);
+    free(j->holders);
     j->store->ops->free(j->store);
     free(j);
 }
@@ -137,6 +146,10 @@ static void remember(struct judge *j, struct view *v, const struct event *e, boo
                            .custom = e->type == EVENT_AGENT_CUSTOM_TOOL_USE };
         t->calls++;
     }
+    if (e->type == EVENT_INTERNAL_WORK && e->step == WORK_STEP_MADE) {
+        v->work = e->work;
+        v->not_before = e->until;
+    }
     if (e->type == EVENT_POSTERN_CALL_STARTED) {
         struct deed *d = deed_of(v, &e->about);
         if (d)
@@ -151,6 +164,7 @@ static void remember(struct judge *j, struct view *v, const struct event *e, boo
     t->queued += e->type == EVENT_INTERNAL_QUEUED;
     t->budget_stops += e->type == EVENT_SESSION_STATUS_IDLE && e->stop == STOP_BUDGET_REACHED;
     t->held += e->type == EVENT_INTERNAL_WORK && e->step == WORK_STEP_HELD;
+    t->quick_ends += e->type == EVENT_INTERNAL_WORK && e->step == WORK_STEP_ENDED && e->attempt > 0;
     t->leases_lost += e->type == EVENT_INTERNAL_WORK && e->step == WORK_STEP_LOST;
 }
 
@@ -394,22 +408,62 @@ static void check_item(struct judge *j, const struct rpc *r)
         world_fail(j->w, "%s: acknowledged and not in the store", r->work.text);
         return;
     }
-    struct str said = json_slice_get(buf_str(&r->json), "state");
+    struct str said = rpc_member(buf_str(&r->json), "state");
     /* What was decided in the same transaction right behind it has its answer still to come. */
     for (const struct rpc *other = j->w->rpcs; other; other = other->next)
         if (id_eq(&other->work, &r->work))
             return;
-    if (said.n < 2 || !str_eq((struct str){ said.p + 1, said.n - 2 }, record.state))
+    if (!str_eq(said, record.state))
         world_fail(j->w, "%s: said to be %.*s, stored as %.*s", r->work.text, STR_ARGS(said),
                    STR_ARGS(record.state));
 }
 
+static struct holder *holder_of(struct judge *j, const struct id *work)
+{
+    for (size_t i = j->holder_count; i > 0; i--)
+        if (id_eq(&j->holders[i - 1].work, work))
+            return &j->holders[i - 1];
+    return NULL;
+}
+
+/* Nothing is handed out before its time (4.7). */
+static void check_poll(struct judge *j, const struct rpc *r)
+{
+    struct str json = buf_str(&r->json);
+    struct id work, session;
+    if (str_eq(json, STR("null")))
+        return;
+    CHECK(id_read(rpc_member(json, "id"), &work));
+    CHECK(id_read(rpc_member(json_slice_get(json, "data"), "id"), &session));
+    const struct view *v = judge_view(j, &session);
+    if (v && id_eq(&v->work, &work) && j->w->agenda.now < v->not_before)
+        world_fail(j->w, "%s: handed out before its time", work.text);
+    struct holder *h = holder_of(j, &work);
+    if (!h) {
+        if (j->holder_count == j->holder_room) {
+            j->holder_room = j->holder_room ? 2 * j->holder_room : 16;
+            j->holders = mem_grow(j->holders, j->holder_room * sizeof *j->holders);
+        }
+        h = &j->holders[j->holder_count++];
+        h->work = work;
+    }
+    rpc_token(json, &h->token);
+}
+
+/* 4.5, row 9: who spoke holds the latest claim that anybody was told of. */
 static void check_holder(struct judge *j, const struct rpc *r)
+{
+    const struct holder *h = holder_of(j, &r->work);
+    if (h && memcmp(&h->token, &r->token, sizeof h->token) != 0)
+        world_fail(j->w, "%s: somebody with an earlier claim was listened to", r->work.text);
+}
+
+static void check_heartbeat(struct judge *j, const struct rpc *r)
 {
     bool extended = false;
     json_slice_bool(json_slice_get(buf_str(&r->json), "lease_extended"), &extended);
-    if (r->superseded && extended)
-        world_fail(j->w, "%s: the lease of an earlier claim was extended", r->work.text);
+    if (extended)
+        check_holder(j, r);
 }
 
 static void check_mark(struct judge *j, const struct rpc *r)
@@ -429,7 +483,7 @@ void judge_acknowledged(struct judge *j, const struct rpc *r)
         check_sent(j, r);
         break;
     case RPC_HEARTBEAT:
-        check_holder(j, r);
+        check_heartbeat(j, r);
         check_item(j, r);
         break;
     case RPC_ACK:
@@ -438,6 +492,7 @@ void judge_acknowledged(struct judge *j, const struct rpc *r)
         check_item(j, r);
         break;
     case RPC_CALLS:
+        check_holder(j, r);
         check_mark(j, r);
         break;
     case RPC_ARCHIVE:
@@ -448,9 +503,11 @@ void judge_acknowledged(struct judge *j, const struct rpc *r)
         if (j->store->ops->last_seq(j->store, &r->session, &(struct err){ 0 }) != 0)
             world_fail(j->w, "%s: deleted and its log still there", r->session.text);
         break;
+    case RPC_POLL:
+        check_poll(j, r);
+        break;
     case RPC_CREATE:
     case RPC_UPDATE:
-    case RPC_POLL:
     case RPC_REQUEUE:
         break;
     }

@@ -41,6 +41,8 @@ struct view {
     size_t deed_count, deed_room;
     enum event_type before; /* the last event that readers see */
     unsigned stage;         /* within an answer: thinking, text, calls */
+    struct id work;         /* the latest item, and when it may be handed out */
+    int64_t not_before;
     bool deleted;
     bool owned; /* by a client */
 };

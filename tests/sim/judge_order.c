@@ -131,6 +131,17 @@ static const char *check_mark(const struct view *v, const struct event *e)
     return v->s->work_live ? NULL : "nobody holds the work item";
 }
 
+/* 4.7: behind items that ended at once the next one comes later and later. */
+static const char *check_item_made(const struct view *v, const struct event *e)
+{
+    unsigned failures = v->s->work_failures;
+    if (e->step != WORK_STEP_MADE || failures == 0)
+        return NULL;
+    int64_t wait = failures < 7 ? SECOND << (failures - 1) : MINUTE;
+    /* Times of one decision ascend by microseconds. */
+    return e->until < e->at + wait - MILLISECOND ? "it may be handed out too early" : NULL;
+}
+
 typedef const char *check(const struct view *v, const struct event *e);
 static check *const checks[EVENT_TYPES] = {
     [EVENT_SESSION_STATUS_IDLE] = check_idle,
@@ -149,6 +160,7 @@ static check *const checks[EVENT_TYPES] = {
     [EVENT_USER_INTERRUPT] = check_input,
     [EVENT_SYSTEM_MESSAGE] = check_input,
     [EVENT_POSTERN_CALL_STARTED] = check_mark,
+    [EVENT_INTERNAL_WORK] = check_item_made,
 };
 
 /* What must stand right behind what, whatever the first of them is for. */

@@ -73,6 +73,7 @@ static void report(const struct tally *t, uint64_t seeds, uint64_t violations)
         { "workers died", t->worker_deaths },
         { "workers frozen", t->freezes },
         { "items given back", t->nacks },
+        { "items ended at once", t->quick_ends },
         { "times no more items were made", t->held },
         { "calls", t->calls },
         { "marks", t->marks },

@@ -1,7 +1,9 @@
 #include "rpc.h"
 
 #include "base/check.h"
+#include "io/digest.h"
 #include "judge.h"
+#include "proto/json_slice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +159,6 @@ static bool admit(struct rpc *r, struct asker *asker)
     const struct str token = { (const char *)r->token.bytes, sizeof r->token.bytes };
     int known = engine_token(w->engine, token, asker, &e);
     asker->retry_count = r->attempt;
-    r->superseded = known == 1 && asker->superseded;
     return known == 1 && (!asker->superseded || r->kind == RPC_HEARTBEAT);
 }
 
@@ -236,4 +237,31 @@ void rpc_send(struct rpc *r, struct life *life, void (*done)(void *peer, struct 
     r->life = life;
     agenda_put(&w->agenda, w->agenda.now + world_latency(w),
                (struct task){ .life = life, .run = arrive, .drop = rpc_free, .arg = r });
+}
+
+/* --- what an answer says --- */
+
+struct str rpc_member(struct str json, const char *key)
+{
+    struct str s = json_slice_get(json, key);
+    CHECK(s.n >= 2);
+    return (struct str){ s.p + 1, s.n - 2 };
+}
+
+void rpc_token(struct str item, struct sha256 *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    struct str secret = rpc_member(item, "secret");
+    AUTO_BUF json = { 0 };
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (size_t i = 0; i < secret.n; i++) {
+        const char *at = memchr(digits, secret.p[i], 64);
+        CHECK(at);
+        bits = bits << 6 | (uint32_t)(at - digits);
+        have += 6;
+        if (have >= 8)
+            buf_add_byte(&json, (char)(bits >> (have -= 8)));
+    }
+    digest_sha256(rpc_member(buf_str(&json), "sessions_token"), out->bytes);
 }

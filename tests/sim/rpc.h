@@ -39,8 +39,7 @@ struct rpc {
     struct buf long_text;             /* of draft and patch */
     char text[60];                    /* reason, expected heartbeat, worker's name */
     bool force;
-    bool superseded; /* the token was of an earlier claim */
-    unsigned stint;  /* the asker's own */
+    unsigned stint; /* the asker's own */
     struct call_mark mark;
 
     /* The answer: status 0 when there was none. */
@@ -69,6 +68,12 @@ void rpc_discard(struct rpc *r);
 
 /* One more event in it; `content` is made a JSON array with one text block. */
 struct event *rpc_event(struct rpc *r, enum event_type type, const char *content);
+
+/* A member of an answer that is a text: what stands between its quotes. */
+struct str rpc_member(struct str json, const char *key);
+
+/* The hash of the sessions token in an item that a poll was given (4.9). */
+void rpc_token(struct str item, struct sha256 *out);
 
 /* The server has died: all that it had get no answer. */
 void rpcs_cut(struct world *w);

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "control/engine.h"
-#include "io/digest.h"
 #include "judge.h"
 #include "proto/json_slice.h"
 #include "rpc.h"
@@ -26,6 +25,7 @@ struct worker {
     struct world *w;
     char name[24];
     bool marks;
+    bool hasty; /* gives every item up at once, until all is calm */
     int64_t max_idle;
     struct life *lives[LIVES_MAX];
     size_t life_count;
@@ -117,11 +117,13 @@ static void die(struct worker *k)
                (struct task){ .run = live, .arg = k });
 }
 
+enum { NOW_AND_THEN = 1, IN_THE_MIDDLE = 5 };
+
 /* True: it is dead. */
-static bool trouble(struct worker *k)
+static bool trouble(struct worker *k, unsigned often)
 {
     struct world *w = k->w;
-    if (w->calm || !dice_chance(&w->dice, w->faults.worker))
+    if (w->calm || !dice_chance(&w->dice, often * w->faults.worker))
         return false;
     if (k->life_count + 2 < LIVES_MAX && dice_chance(&w->dice, 500)) {
         die(k);
@@ -195,7 +197,7 @@ static void posted(void *peer, struct rpc *r)
 
 static void executed(struct worker *k, struct errand *e)
 {
-    if (trouble(k))
+    if (trouble(k, IN_THE_MIDDLE))
         return;
     struct rpc *r = item_call(k, RPC_SEND);
     rpc_event(r, EVENT_USER_TOOL_RESULT, "done")->about = e->call;
@@ -206,7 +208,7 @@ static void executed(struct worker *k, struct errand *e)
 static void execute(struct worker *k, struct errand *e)
 {
     struct world *w = k->w;
-    if (trouble(k))
+    if (trouble(k, IN_THE_MIDDLE))
         return;
     world_note(w, "%s carries out %s %.*s", k->name, e->call.text, STR_ARGS(e->name));
     judge_executed(w->judge, &k->session, &e->call, k->marks);
@@ -377,7 +379,7 @@ static void beaten(void *peer, struct rpc *r)
 static void beat(struct worker *k, struct errand *none)
 {
     (void)none;
-    if (trouble(k))
+    if (trouble(k, NOW_AND_THEN))
         return;
     struct rpc *r = item_call(k, RPC_HEARTBEAT);
     snprintf(r->text, sizeof r->text, "%s", k->heartbeat[0] ? k->heartbeat : "NO_HEARTBEAT");
@@ -402,8 +404,12 @@ static void acked(void *peer, struct rpc *r)
         return;
     }
     w->tally->claims++;
-    if (trouble(k))
+    if (trouble(k, NOW_AND_THEN))
         return;
+    if (k->hasty && !w->calm) {
+        leave(k, true);
+        return;
+    }
     if (k->marks && !w->calm && dice_chance(&w->dice, 4 * w->faults.worker)) {
         struct rpc *back = item_call(k, RPC_NACK);
         snprintf(back->text, sizeof back->text, "no room");
@@ -413,32 +419,6 @@ static void acked(void *peer, struct rpc *r)
     k->beaten_at = w->agenda.now;
     k->ttl = 90 * SECOND;
     beat(k, NULL);
-}
-
-/* The sessions token out of the secret (4.9). */
-static void token_read(struct str secret, struct sha256 *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    AUTO_BUF json = { 0 };
-    uint32_t bits = 0;
-    unsigned have = 0;
-    for (size_t i = 0; i < secret.n; i++) {
-        const char *at = memchr(digits, secret.p[i], 64);
-        CHECK(at);
-        bits = bits << 6 | (uint32_t)(at - digits);
-        have += 6;
-        if (have >= 8)
-            buf_add_byte(&json, (char)(bits >> (have -= 8)));
-    }
-    struct str token = json_slice_get(buf_str(&json), "sessions_token");
-    CHECK(token.n > 2);
-    digest_sha256((struct str){ token.p + 1, token.n - 2 }, out->bytes);
-}
-
-static struct str unquoted(struct str s)
-{
-    CHECK(s.n >= 2);
-    return (struct str){ s.p + 1, s.n - 2 };
 }
 
 static void polled(void *peer, struct rpc *r)
@@ -451,11 +431,11 @@ static void polled(void *peer, struct rpc *r)
         return;
     }
     k->holding = true;
-    CHECK(id_read(unquoted(json_slice_get(json, "id")), &k->work));
-    CHECK(id_read(unquoted(json_slice_get(json_slice_get(json, "data"), "id")), &k->session));
-    token_read(unquoted(json_slice_get(json, "secret")), &k->token);
+    CHECK(id_read(rpc_member(json, "id"), &k->work));
+    CHECK(id_read(rpc_member(json_slice_get(json, "data"), "id"), &k->session));
+    rpc_token(json, &k->token);
     world_note(w, "%s is given %s", k->name, k->work.text);
-    if (trouble(k))
+    if (trouble(k, NOW_AND_THEN))
         return;
     struct rpc *ack = rpc_new(w, RPC_ACK);
     ack->as = ASKER_ENVIRONMENT_KEY;
@@ -467,7 +447,7 @@ static void polled(void *peer, struct rpc *r)
 static void poll(struct worker *k, struct errand *none)
 {
     (void)none;
-    if (trouble(k))
+    if (trouble(k, NOW_AND_THEN))
         return;
     struct rpc *r = rpc_new(k->w, RPC_POLL);
     r->as = ASKER_ENVIRONMENT_KEY;
@@ -481,9 +461,10 @@ void crew_open(struct world *w)
 {
     w->worker_count = 1 + dice_below(&w->dice, WORKERS_MAX);
     unsigned kind = (unsigned)dice_below(&w->dice, 3); /* all mark, none marks, some do */
+    bool hasty = dice_chance(&w->dice, 60);            /* all of them: 4.7's guard has to hold */
     for (size_t i = 0; i < w->worker_count; i++) {
         struct worker *k = w->workers[i] = mem_get(sizeof *k);
-        *k = (struct worker){ .w = w, .marks = kind == 0 || (kind == 2 && i % 2) };
+        *k = (struct worker){ .w = w, .marks = kind == 0 || (kind == 2 && i % 2), .hasty = hasty };
         k->max_idle = dice_between(&w->dice, 2 * SECOND, 60 * SECOND);
         snprintf(k->name, sizeof k->name, "%s %zu", k->marks ? "marker" : "worker", i);
         live(k);

@@ -1,5 +1,6 @@
 /* worker.h - workers of the environment, played: as the SDK's (contract 5), or as ours, which marks a
- * call before it runs it. Some are slow, die, freeze while their lease runs out, or give items back.
+ * call before it runs it. Some are slow, die, freeze while their lease runs out, or give items back;
+ * in some runs all end each item at once.
  */
 #pragma once
 

@@ -24,7 +24,7 @@ struct tally {
     uint64_t crashes, half_commits, parked, commit_failures;
     uint64_t requests, requests_lost, answers_lost, repeats;
     uint64_t model_requests, model_failures, summaries;
-    uint64_t claims, leases_lost, worker_deaths, freezes, nacks, held;
+    uint64_t claims, leases_lost, worker_deaths, freezes, nacks, quick_ends, held;
     uint64_t calls, executions, executed_again, marks, unknown;
     uint64_t interrupts, confirmations, queued, budget_stops, readers_resumed;
 };
