@@ -68,7 +68,8 @@ static enum event_type closing_type(const struct call *c)
 void call_close(struct deciding *x, const struct id *call, struct str told)
 {
     const struct call *c = call_find(x->s, call);
-    CHECK(c && call_is_open(c));
+    CHECK(c);
+    CHECK(call_is_open(c));
     /* 3.5: who is refused gets his answer from the agent's side, whoever would have run it. */
     bool refused = c->permission == PERMISSION_DENY ||
                    (c->state == CALL_ASKS && !c->doubtful && !id_is_none(&c->confirmation));
