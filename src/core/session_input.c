@@ -207,6 +207,7 @@ static void take_system(struct deciding *x, const struct event *e, const struct 
 static void take_confirmation(struct deciding *x, const struct event *e)
 {
     const struct call *c = call_find(x->s, &e->about);
+    CHECK(c); /* input_check has found it */
     bool asked = c->state == CALL_ASKS, doubtful = c->doubtful;
     if (!id_is_none(&c->confirmation)) {
         answer(x, c->confirmation);
@@ -240,6 +241,7 @@ static void take_confirmation(struct deciding *x, const struct event *e)
 static void take_result(struct deciding *x, const struct fact *fact, const struct event *e)
 {
     const struct call *c = call_find(x->s, &e->about);
+    CHECK(c);
     if (!call_is_open(c)) {
         answer(x, c->result);
         return;
