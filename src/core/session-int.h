@@ -34,6 +34,7 @@ __attribute__((format(printf, 2, 3))) struct str text(struct deciding *x, const 
 /* --- session.c --- */
 
 struct call *call_find(const struct session *s, const struct id *id);
+struct call *call_of(const struct session *s, const struct id *id); /* it is known to be there */
 bool call_is_open(const struct call *c);
 size_t calls_in(const struct session *s, enum call_state state);
 bool session_is_blocked(const struct session *s); /* a turn waits for others */

@@ -48,6 +48,13 @@ struct call *call_find(const struct session *s, const struct id *id)
     return NULL;
 }
 
+struct call *call_of(const struct session *s, const struct id *id)
+{
+    struct call *c = call_find(s, id);
+    CHECK(c);
+    return c;
+}
+
 const struct call *session_call(const struct session *s, const struct id *id)
 {
     return call_find(s, id);

@@ -206,8 +206,7 @@ static void take_system(struct deciding *x, const struct event *e, const struct 
 
 static void take_confirmation(struct deciding *x, const struct event *e)
 {
-    const struct call *c = call_find(x->s, &e->about);
-    CHECK(c); /* input_check has found it */
+    const struct call *c = call_of(x->s, &e->about);
     bool asked = c->state == CALL_ASKS, doubtful = c->doubtful;
     if (!id_is_none(&c->confirmation)) {
         answer(x, c->confirmation);
@@ -220,7 +219,7 @@ static void take_confirmation(struct deciding *x, const struct event *e)
     answer(x, say(x, *e));
     if (!asked)
         return;
-    c = call_find(x->s, &e->about);
+    c = call_of(x->s, &e->about);
     if (e->allow && c->state == CALL_RUNS)
         want(x, (struct effect){
                     .type = EFFECT_TOOL_RUN, .id = c->id, .name = c->name, .input = c->input });
@@ -240,16 +239,15 @@ static void take_confirmation(struct deciding *x, const struct event *e)
 
 static void take_result(struct deciding *x, const struct fact *fact, const struct event *e)
 {
-    const struct call *c = call_find(x->s, &e->about);
-    CHECK(c);
+    const struct call *c = call_of(x->s, &e->about);
     if (!call_is_open(c)) {
         answer(x, c->result);
         return;
     }
     struct event result = *e;
-    result.work = !fact->client.worker             ? (struct id){ 0 }
-                  : id_is_none(&fact->client.work) ? x->s->work
-                                                   : fact->client.work;
+    result.work = (struct id){ 0 };
+    if (fact->client.worker)
+        result.work = id_is_none(&fact->client.work) ? x->s->work : fact->client.work;
     answer(x, say(x, result));
 }
 

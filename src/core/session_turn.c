@@ -67,8 +67,7 @@ static enum event_type closing_type(const struct call *c)
 
 void call_close(struct deciding *x, const struct id *call, struct str told)
 {
-    const struct call *c = call_find(x->s, call);
-    CHECK(c);
+    const struct call *c = call_of(x->s, call);
     CHECK(c->state != CALL_CLOSED);
     /* 3.5: who is refused gets his answer from the agent's side, whoever would have run it. */
     bool refused = c->permission == PERMISSION_DENY ||

@@ -164,7 +164,7 @@ int work_marks(struct deciding *x, const struct fact *fact, struct refusal *refu
             return -1;
     for (size_t i = 0; i < fact->marks.count; i++) {
         const struct call_mark *mark = &fact->marks.marks[i];
-        if (!call_find(s, &mark->call)->started)
+        if (!call_of(s, &mark->call)->started)
             say(x, (struct event){ .type = EVENT_POSTERN_CALL_STARTED,
                                    .about = mark->call,
                                    .arguments = mark->arguments,
