@@ -190,12 +190,12 @@ def test_a_worker_that_is_asked_to_end_gives_its_item_up_and_another_goes_on(sce
     places = [tmp_path / "one", tmp_path / "two"]
     for one in places:
         one.mkdir()
-    session = line.session([bash("touch started; test -e fast || sleep 600"), says("done")])
+    session = line.session([bash("touch started; until test -e go; do sleep 0.05; done"), says("done")])
     first = line.worker(places[0])
     scene.wait(session, idle("requires_action"))
     wait_for_file(places[0] / "started", first)
     assert first.stop() == 0 and first.made("POST", "/stop")
-    (places[1] / "fast").touch()
+    (places[1] / "go").touch()
     line.worker(places[1])
     scene.wait(session, idle("end_turn"))
     assert (places[1] / "started").exists()
@@ -207,12 +207,13 @@ def test_a_killed_workers_session_goes_on_with_another_after_its_lease(own, work
     places = [tmp_path / "one", tmp_path / "two"]
     for one in places:
         one.mkdir()
-    session = line.session([bash("touch started; test -e fast || sleep 600; echo ran"), says("done")])
+    session = line.session([bash("touch started; until test -e go; do sleep 0.05; done; echo ran"), says("done")])
     first = line.worker(places[0])
     scene.wait(session, idle("requires_action"))
     wait_for_file(places[0] / "started", first)
     first.kill()
-    (places[1] / "fast").touch()
+    for one in places:
+        (one / "go").touch()  # in the first place for the shell, which has a process group of its own and lives on
     line.worker(places[1])
     events = scene.wait(session, idle("end_turn"))
     assert answers(events) == ["ran"] and (places[1] / "started").exists()
