@@ -111,17 +111,14 @@ static void add_queued(struct errand *x, struct event_list *l, struct buf *data)
     buf_add(data, buf_str(&queued));
 }
 
-void events_answer_list(struct errand *x, const struct record *session)
+static void answer_list(struct errand *x)
 {
-    struct event_list *l = mem_get(sizeof *l);
+    struct event_list *l = x->held;
     AUTO_BUF log = { 0 };
     AUTO_BUF data = { 0 };
     AUTO_BUF out = { 0 };
     int more;
-    x->held = l;
     l->data = &log;
-    if (read_parameters(x, l, session) < 0)
-        return;
     while ((more = read_step(x, l)) > 0)
         continue;
     if (more < 0)
@@ -145,6 +142,21 @@ void events_answer_list(struct errand *x, const struct record *session)
         json_write_null(&out);
     buf_add_byte(&out, '}');
     errand_answer(x, buf_str(&out));
+}
+
+/* Well or not: what was under way is over. */
+static void on_settled(void *ctx, const struct refusal *refusal, struct str json)
+{
+    (void)refusal, (void)json;
+    answer_list(ctx);
+}
+
+void events_answer_list(struct errand *x, const struct record *session)
+{
+    struct event_list *l = x->held = mem_get(sizeof *l);
+    if (read_parameters(x, l, session) == 0 &&
+        !engine_session_settle(x->api->parts.engine, &l->query.session, on_settled, x))
+        answer_list(x);
 }
 
 void events_list(struct errand *x)

@@ -67,7 +67,8 @@ static void help(FILE *out)
         "  backup   writes a consistent copy of the state to FILE, also while the server runs\n"
         "  check    looks whether the state is whole, also while the server runs\n\n"
         "Exit status: 0 ended as asked, 1 cannot be used (or check: damaged), 2 usage, 3 refused,\n"
-        "4 there is no such state, 5 another process serves it, or the env file holds other things,\n"
+        "4 there is no such state, 5 another process serves it, or the env file holds other "
+        "things,\n"
         "6 busy, 7 input or output failed.\n",
         out);
 }

@@ -142,8 +142,15 @@ int session_json(const struct record *session, int64_t now, struct buf *out, str
 /* The primary thread of a session as the API shows it (2.7). */
 int thread_json(const struct record *session, int64_t now, struct buf *out, struct err *e);
 
+/* Whoever reads the log and the inputs that wait must see both at one moment: an input that a
+ * transaction under way takes into the log is in neither. True: there is such a transaction, `answer`
+ * comes when it is over, well or not; read then. False: read now, `answer` will not come. */
+bool engine_session_settle(struct engine *g, const struct id *session, engine_answer *answer,
+                           void *ctx);
+
 /* Inputs that were accepted and wait for their turn, as JSON objects with processed_at null, comma
- * separated, in order; lists show them behind the log (3.4). Returns how many. */
+ * separated, in order; lists show them behind the log (3.4). Returns how many. Only while nothing is
+ * under way: engine_session_settle. */
 size_t engine_session_queued(struct engine *g, const struct id *session, const struct str *types,
                              size_t type_count, struct buf *out);
 

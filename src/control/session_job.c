@@ -340,6 +340,21 @@ static size_t queued_stored(struct engine *g, const struct id *session, const st
     return count;
 }
 
+/* The answer goes with those of the transaction: by then the session is what the log says. */
+bool engine_session_settle(struct engine *g, const struct id *session, engine_answer *answer,
+                           void *ctx)
+{
+    struct actor *a = table_find(&g->actors, id_str(session));
+    if (!a || !a->writing)
+        return false;
+    struct job *j = job_new(sizeof *j, NULL); /* nothing is decided any more */
+    j->answer = answer;
+    j->ctx = ctx;
+    j->next = a->writing->jobs;
+    a->writing->jobs = j;
+    return true;
+}
+
 size_t engine_session_queued(struct engine *g, const struct id *session, const struct str *types,
                              size_t type_count, struct buf *out)
 {

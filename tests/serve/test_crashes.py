@@ -115,6 +115,18 @@ def test_a_log_never_changes_over_kills_at_random_moments(own):
     scene.wait(session, lambda event: texts([event], "user.message") == acknowledged[-1:])
 
 
+def test_a_message_is_in_every_list_from_its_answer_on(own):
+    """Also while it goes from those that wait into the log."""
+    scene = own()
+    agent = scene.agent(lambda request: says(f"answer {len(request.body['messages'])}"))
+    session = scene.session(agent)
+    for n in range(60):
+        scene.send(session, message(f"message {n}"))
+        for _ in range(3):
+            told = texts(scene.events(session), "user.message")
+            assert told == [f"message {i}" for i in range(n + 1)]
+
+
 def test_a_model_service_that_is_down_is_waited_for(own):
     scene = own()
     agent = scene.agent([says("back again")])

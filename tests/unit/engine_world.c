@@ -222,6 +222,8 @@ void world_settle(struct world *w)
         while (w->first) {
             if (dies_now(w))
                 continue;
+            if (w->before_step)
+                w->before_step(w);
             struct later *l = w->first;
             w->first = l->next;
             if (!w->first)

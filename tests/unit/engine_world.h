@@ -47,6 +47,7 @@ struct world {
     size_t cancelled;
     size_t dies_in; /* steps from now the process dies and a new one starts; 0: never */
     size_t deaths;
+    void (*before_step)(struct world *w); /* NULL: nobody looks */
     const struct web_tools *web;
     struct id workspace, environment, agent;
 };

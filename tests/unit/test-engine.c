@@ -158,6 +158,51 @@ static void a_second_message_waits_for_its_turn(void **state)
     answer_clear(&answer);
 }
 
+/* Of the messages that were said in the session, how many a list shows: in the log, or waiting. */
+static struct id looked_at;
+static size_t looks, waits;
+
+static size_t shown(struct world *w)
+{
+    AUTO_BUF log = { 0 };
+    AUTO_BUF queued = { 0 };
+    size_t count = engine_session_queued(w->engine, &looked_at, NULL, 0, &queued);
+    world_log(w, &looked_at, ENTRY_PUBLIC, &log);
+    struct str rest = buf_str(&log), type;
+    while (str_cut(&rest, ' ', &type))
+        count += str_eq(type, STR("user.message"));
+    return count;
+}
+
+static void on_over(void *ctx, const struct refusal *refusal, struct str json)
+{
+    (void)refusal, (void)json;
+    waits++;
+    assert_int_equal(shown(ctx), 2);
+}
+
+static void look_for_both(struct world *w)
+{
+    looks++;
+    if (!engine_session_settle(w->engine, &looked_at, on_over, w))
+        assert_int_equal(shown(w), 2);
+}
+
+static void a_message_is_listed_at_every_moment_of_its_way_into_the_log(void **state)
+{
+    struct world *w = *state;
+    looked_at = world_session(w, "[]");
+    looks = waits = 0;
+    world_say(w, &looked_at, "a");
+    world_say(w, &looked_at, "b");
+    call_block_text(world_call(w), 0, "A");
+    w->before_step = look_for_both;
+    call_done(world_call(w), MODEL_STOP_END);
+    w->before_step = NULL;
+    assert_true(waits > 0 && waits < looks);
+    assert_int_equal(shown(w), 2);
+}
+
 static void what_waits_is_shown_without_loading_the_session(void **state)
 {
     struct world *w = *state;
@@ -747,6 +792,7 @@ int main(void)
         ROW(the_record_shows_the_session_without_its_log),
         ROW(initial_events_begin_a_turn),
         ROW(a_second_message_waits_for_its_turn),
+        ROW(a_message_is_listed_at_every_moment_of_its_way_into_the_log),
         ROW(what_waits_is_shown_without_loading_the_session),
         ROW(the_history_grows_at_its_end_only),
         ROW(a_call_of_a_worker_blocks_until_its_result),
